@@ -1,0 +1,124 @@
+"""Writes a draft out: the texts of its rows, and the record of what was done to each.
+
+A text is tiled by its words, each with what stands in front of it, and by what stands after the last. An unedited row is
+its tiles again, so every byte outside the edited words is kept; all rows of a block are built by one Arrow ``take``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transferset.words import Words, strings_between
+
+from ._block import EDIT, Draft, Places
+
+_EMPTY = pa.scalar("", pa.large_string())
+
+
+def render(draft: Draft, rows: Places) -> tuple[pa.Array, pa.Array]:
+    """The texts, W strings, and the edits, W lists, of some rows of the draft, (W,) row numbers."""
+    edited = _Edited(draft)
+    return _texts(draft, edited, rows), _edit_lists(draft, edited, rows)
+
+
+class _Edited:
+    """All replacements of a draft in one: places and rule codes (E,), new words (E strings), rule names."""
+
+    def __init__(self, draft: Draft) -> None:
+        nowhere, nothing = np.zeros(0, np.int64), pa.array([], pa.large_string())
+        self.rules = [*(each.rule for each in draft.edits), *draft.window]
+        self.places = np.concatenate([nowhere, *(each.places for each in draft.edits)])
+        self.code = np.repeat(np.arange(len(draft.edits)), [len(each.places) for each in draft.edits])
+        self.new = pa.concat_arrays([nothing, *(each.new.cast(pa.large_string()) for each in draft.edits)])
+
+
+def _texts(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
+    words = draft.block.words
+    low, high = (bound[rows] for bound in draft.bounds)
+    windowed = draft.windowed[rows]
+    count = high - low
+    words_before = np.cumsum(count) - count
+    # A row is a piece for each word it keeps, and one for the end of the text unless it is an n-gram.
+    first_piece = np.concatenate([[0], np.cumsum(count + ~windowed)])
+    place = np.arange(count.sum()) + np.repeat(low - words_before, count)
+    slot = np.arange(len(place)) + np.repeat(first_piece[:-1] - words_before, count)
+
+    tiles, bare = _tiles(words), words.strings
+    pieces = np.empty(first_piece[-1], np.int64)
+    pieces[slot] = draft.word[place] + np.repeat(draft.text[rows], count)
+    tail_of_text = words.first[1:] + np.arange(len(words.first) - 1)
+    pieces[first_piece[1:][~windowed] - 1] = tail_of_text[draft.text[rows[~windowed]]]
+    pieces[first_piece[:-1][windowed]] = len(tiles) + draft.word[low[windowed]]
+
+    replaced = np.full(len(draft.word), -1)
+    replaced[edited.places] = np.arange(len(edited.places)) + len(tiles) + len(bare)
+    replaced = replaced[place]
+    pieces[slot[replaced >= 0]] = replaced[replaced >= 0]
+    table = pa.concat_arrays([tiles, bare, _replacements(draft, edited, low[windowed])])
+    return _joined(table.take(pa.array(pieces)), first_piece)
+
+
+def _replacements(draft: Draft, edited: _Edited, window_starts: Places) -> pa.Array:
+    """The new words, E strings, each with what stood before the old one; nothing where an n-gram begins."""
+    begins = np.zeros(len(draft.word), np.bool_)
+    begins[window_starts] = True
+    gaps = pc.if_else(pa.array(begins[edited.places]), _EMPTY, _gaps(draft, edited.places))
+    return pc.binary_join_element_wise(gaps, edited.new, _EMPTY)
+
+
+def _gaps(draft: Draft, places: Places) -> pa.Array:
+    """What stands in front of each word: back to the word before it or the start of its text."""
+    words = draft.block.words
+    word, back = np.unique(draft.word[places], return_inverse=True)
+    text = np.searchsorted(words.first, word, side="right") - 1
+    after_last = words.end[np.maximum(word - 1, 0)]
+    starts = np.where(word > words.first[text], after_last, words.text_start[text])
+    cuts = np.stack([starts, words.start[word]], 1).ravel()
+    return strings_between(np.append(cuts, cuts[-1:]), words.data).take(pa.array(back * 2))
+
+
+def _tiles(words: Words) -> pa.Array:
+    """Each word with what stands before it, and after a text's last word the rest of the text: T + B strings."""
+    texts = len(words.text_start) - 1
+    cuts = np.zeros(len(words.end) + texts + 1, np.int64)
+    cuts[1 + np.arange(len(words.end)) + np.repeat(np.arange(texts), np.diff(words.first))] = words.end
+    cuts[1 + words.first[1:] + np.arange(texts)] = words.text_start[1:]
+    return strings_between(cuts, words.data)
+
+
+def _joined(pieces: pa.Array, first_piece: Places) -> pa.Array:
+    """Runs of successive strings as one string each; they lie end to end already, so nothing is copied."""
+    offsets = np.frombuffer(pieces.buffers()[1], np.int64)[pieces.offset :][first_piece]
+    data = pieces.buffers()[2] or pa.py_buffer(b"")
+    return pa.LargeStringArray.from_buffers(len(first_piece) - 1, pa.py_buffer(offsets), data)
+
+
+def _edit_lists(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
+    """What was done to each row, in order of position; an n-gram's record comes last and has no words."""
+    low, high = draft.bounds
+    row = draft.row[edited.places]
+    kept = (edited.places >= low[row]) & (edited.places < high[row])
+    place = edited.places[kept]
+    columns = [(2 * place, row[kept], edited.code[kept], draft.position[place], np.ones(len(place)))]
+    for code, (in_rows, start, count) in enumerate(draft.window.values(), len(draft.edits)):
+        # The odd number stands after the last word of its row and before the first of the next.
+        columns.append((2 * draft.first[in_rows + 1] - 1, in_rows, np.full(len(in_rows), code), start, count))
+    order_key, row, code, position, length = (np.concatenate(each).astype(np.int64) for each in zip(*columns, strict=True))
+    order = np.argsort(order_key, kind="stable")
+    # Past the end of the words stand the n-grams, which have none: an index of null takes null.
+    word_taken = pa.array(order, mask=order >= len(place))
+    old = draft.block.words.strings.take(pa.array(draft.word[place]))
+    values = pa.StructArray.from_arrays(
+        [
+            pa.array(edited.rules, pa.string()).take(pa.array(code[order])),
+            pa.array(position[order], pa.int32()),
+            pa.array(length[order], pa.int32()),
+            old.take(word_taken).cast(pa.string()),
+            edited.new.filter(pa.array(kept)).take(word_taken).cast(pa.string()),
+        ],
+        fields=list(EDIT),
+    )
+    first = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(draft.text)))])
+    return pa.ListArray.from_arrays(pa.array(first, pa.int32()), values).take(pa.array(rows))

@@ -1,0 +1,110 @@
+"""Frozen dataclasses as the one place where a parameter is written.
+
+An augmenter, a teacher or a student is a module whose class bears the module's name in CapWords
+(``augment/ngram.py`` holds ``Ngram``). The fields of the class are its parameters on the command line, in recipes
+and in manifests; ``Annotated[float, "share of words masked"]`` gives a field its help text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import StillhouseError, unknown
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a class: its name, type, default (``MISSING`` if none) and help text."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+
+
+def discover(package: str) -> dict[str, type[Any]]:
+    """The classes of a package that bear their module's name, by module name.
+
+    >>> sorted(discover("augment"))
+    ['mask', 'ngram', 'pos']
+    """
+    found = {}
+    for info in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        if info.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"{package}.{info.name}")
+        cls = getattr(module, info.name.title().replace("_", ""), None)
+        if isinstance(cls, type) and cls.__module__ == module.__name__:
+            found[info.name] = cls
+    return found
+
+
+def parameters(cls: type[Any]) -> list[Parameter]:
+    """The parameters of a dataclass, in order."""
+    hints = get_type_hints(cls, include_extras=True)
+    found = []
+    for each in fields(cls):
+        if not each.init:
+            continue
+        kind, help_text = hints[each.name], ""
+        if get_origin(kind) is Annotated:
+            kind, help_text = get_args(kind)[:2]
+        default = each.default_factory() if each.default_factory is not MISSING else each.default
+        found.append(Parameter(each.name, kind, default, help_text))
+    return found
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """An instance of a dataclass from plain values; ``where`` begins every complaint.
+
+    Raises:
+        StillhouseError: an unknown or missing parameter, or a value of another type.
+    """
+    known = {each.name: each for each in parameters(cls)}
+    accepted = {}
+    for name, value in values.items():
+        if name not in known:
+            raise unknown(f"{where}: parameter", name, known)
+        accepted[name] = _typed(value, known[name].type, f"{where}: {name}")
+    for name, each in known.items():
+        if each.default is MISSING and name not in accepted:
+            raise StillhouseError(f"{where}: {name} must be given, got nothing")
+    return cls(**accepted)
+
+
+def describe(instance: Any) -> dict[str, Any]:
+    """The parameters of an instance as plain values; ``build`` takes them back."""
+    return asdict(instance)
+
+
+def check_share(where: str, value: float) -> None:
+    """Raises StillhouseError unless the value is a share, 0 to 1."""
+    if not 0 <= value <= 1:
+        raise StillhouseError(f"{where} must be between 0 and 1, got {value}")
+
+
+def check_at_least(where: str, value: float, least: float) -> None:
+    """Raises StillhouseError unless the value is a number of at least ``least``."""
+    if not value >= least:
+        raise StillhouseError(f"{where} must be at least {least}, got {value}")
+
+
+def _typed(value: Any, kind: Any, where: str) -> Any:
+    choices = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    for choice in choices:
+        if get_origin(choice) is tuple and isinstance(value, list | tuple):
+            return tuple(_typed(each, get_args(choice)[0], where) for each in value)
+        if choice is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        plain = choice if isinstance(choice, type) else object
+        if isinstance(value, plain) and not (plain is int and isinstance(value, bool)):
+            return value
+    names = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
+    raise StillhouseError(f"{where} must be {names}, got {value!r}")

@@ -1,0 +1,222 @@
+"""Reads csv, tsv, jsonl, txt and Parquet files as a stream of record batches.
+
+Nothing is guessed: text formats give strings, and ``tables`` makes of them what the task asks for.
+A row is named by its number in the file, counted from 1 without the header.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import StillhouseError, unknown
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
+#: Longest quoted field; a lone quote mark would otherwise swallow the rest of the file.
+MAX_FIELD_CHARS = 16 * 1024 * 1024
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, or a directory of Parquet files, to be read in batches.
+
+    ``quote`` says whether ``"`` encloses fields; by default it does in csv and does not in tsv.
+    Without ``header`` the columns are called ``1``, ``2``, ...; a txt file has the one column ``text``.
+    A byte-order mark and CRLF are read through; columns past those of the header are left out.
+
+    Raises:
+        StillhouseError: no such file, an unknown ending, an unknown encoding.
+    """
+
+    path: Path
+    quote: bool | None = None
+    header: bool = True
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        if not self.path.exists():
+            raise StillhouseError(f"{self.path}: must be a file or a directory of Parquet, got nothing there")
+        if self.format not in FORMATS:
+            raise StillhouseError(
+                f"{self.path}: must end in one of {', '.join(FORMATS)}, got {self.path.suffix!r}"
+            )
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise StillhouseError(f"encoding: must be one Python knows, got {self.encoding!r}") from None
+
+    @property
+    def format(self) -> str:
+        """The ending that says how the file is read; a directory counts as ``.parquet``."""
+        return ".parquet" if self.path.is_dir() else self.path.suffix.lower()
+
+    def columns(self) -> list[str]:
+        """The names of the columns, in file order.
+
+        Raises:
+            StillhouseError: the file is empty or cannot be read in its format.
+        """
+        if self.format == ".parquet":
+            return list(_parquet_schema(self.path).names)
+        if self.format == ".txt":
+            return ["text"]
+        with self._open() as stream:
+            first = next(self._rows(stream), None)
+        if first is None:
+            raise StillhouseError(f"{self.path}: must hold at least one row, got an empty file")
+        if self.format == ".jsonl":
+            return list(_as_object(self.path, 1, first))
+        return self._names(first)
+
+    def batches(self, columns: Sequence[str], rows: int = 8192) -> Iterator[pa.RecordBatch]:
+        """The wanted columns, ``rows`` rows at a time, as strings (jsonl and Parquet: as they are).
+
+        Raises:
+            StillhouseError: a missing column, a short row, bytes that are not text; file and row named.
+        """
+        known = self.columns()
+        for column in columns:
+            if column not in known:
+                raise unknown(f"{self.path}: column", column, known)
+        if self.format == ".parquet":
+            yield from _parquet_batches(self.path, columns, rows)
+        else:
+            yield from self._text_batches(columns, known, rows)
+
+    def _text_batches(self, columns: Sequence[str], known: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        with self._open() as stream:
+            records = self._rows(stream)
+            if self.header and self.format in (".csv", ".tsv"):
+                next(records)
+            first_row = 1
+            while chunk := list(islice(records, rows)):
+                if self.format == ".jsonl":
+                    cells = self._object_cells(chunk, columns, first_row)
+                else:
+                    cells = self._field_cells(chunk, [known.index(c) for c in columns], len(known), first_row)
+                arrays = [
+                    _to_arrow(self.path, c, values, first_row) for c, values in zip(columns, cells, strict=True)
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+                first_row += len(chunk)
+
+    def _field_cells(
+        self, chunk: list[Row], positions: list[int], width: int, first_row: int
+    ) -> list[list[Any]]:
+        for offset, row in enumerate(chunk):
+            if len(row) < width:
+                raise StillhouseError(
+                    f"{self.path}: row {first_row + offset} must have {width} columns, got {len(row)}"
+                )
+        return [[row[position] for row in chunk] for position in positions]
+
+    def _object_cells(self, chunk: list[Row], columns: Sequence[str], first_row: int) -> list[list[Any]]:
+        objects = [_as_object(self.path, first_row + i, row) for i, row in enumerate(chunk)]
+        return [[each.get(column) for each in objects] for column in columns]
+
+    def _open(self) -> IO[str]:
+        encoding = "utf-8-sig" if codecs.lookup(self.encoding).name == "utf-8" else self.encoding
+        # Bad bytes become lone surrogates, which Arrow refuses: so the row can be named.
+        newline = "" if self._quoted else "\n"
+        return self.path.open(encoding=encoding, errors="surrogateescape", newline=newline)
+
+    @property
+    def _quoted(self) -> bool:
+        return self.format in (".csv", ".tsv") and (self.format == ".csv" if self.quote is None else self.quote)
+
+    def _rows(self, stream: IO[str]) -> Iterator[Row]:
+        if self.format in (".txt", ".jsonl"):
+            return ([line.rstrip("\r\n")] for line in stream)
+        delimiter = "," if self.format == ".csv" else "\t"
+        if not self._quoted:
+            return (line.rstrip("\r\n").split(delimiter) for line in stream)
+        return _quoted_rows(self.path, stream, delimiter)
+
+    def _names(self, first: Row) -> list[str]:
+        names = [str(i + 1) for i in range(len(first))] if not self.header else list(first)
+        for name in names:
+            if names.count(name) > 1:
+                raise StillhouseError(f"{self.path}: column names must differ, got {name!r} twice")
+        return names
+
+
+def _quoted_rows(path: Path, stream: IO[str], delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(MAX_FIELD_CHARS)
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    try:
+        # A blank line is no record of a csv file.
+        yield from (row for row in reader if row)
+    except csv.Error as error:
+        raise StillhouseError(f"{path}: line {reader.line_num} must be well-formed csv: {error}") from None
+
+
+def _as_object(path: Path, row: int, line: Row) -> dict[str, Any]:
+    try:
+        value = json.loads(line[0])
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise StillhouseError(f"{path}: row {row} must be one JSON object on a line: {error}") from None
+    if not isinstance(value, dict):
+        raise StillhouseError(f"{path}: row {row} must be a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _to_arrow(path: Path, column: str, values: list[Any], first_row: int) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (UnicodeEncodeError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        for offset, value in enumerate(values):
+            _check_value(f"{path}: row {first_row + offset}, column {column!r}", value)
+        raise StillhouseError(f"{path}: column {column!r} must hold values of one type, got a mixture") from None
+
+
+def _check_value(where: str, value: Any) -> None:
+    try:
+        pa.array([value])
+    except UnicodeEncodeError as error:
+        raise StillhouseError(
+            f"{where} must be valid text in the file's encoding, got an undecodable byte"
+            f" at character {error.start + 1}"
+        ) from None
+    except (pa.ArrowException, OverflowError) as error:
+        raise StillhouseError(f"{where} must be a plain value, got {str(value)[:40]!r}: {error}") from None
+
+
+def _parquet_files(path: Path) -> list[Path]:
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise StillhouseError(f"{path}: must hold .parquet files, got none")
+    return files
+
+
+def _parquet_schema(path: Path) -> pa.Schema:
+    first = _parquet_files(path)[0]
+    return _reading(first, lambda: pq.read_schema(first))
+
+
+def _parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    for file in _parquet_files(path):
+        parquet = _reading(file, lambda file=file: pq.ParquetFile(file))
+        with parquet:
+            batches: Iterable[pa.RecordBatch] = parquet.iter_batches(batch_size=rows, columns=list(columns))
+            stream = iter(batches)
+            while (batch := _reading(file, lambda stream=stream: next(stream, None))) is not None:
+                yield batch.select(list(columns))
+
+
+def _reading(file: Path, action: Any) -> Any:
+    try:
+        return action()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise StillhouseError(f"{file}: must be a readable Parquet file: {reason}") from None
