@@ -156,7 +156,8 @@ class Draft:
     def windowed(self) -> npt.NDArray[np.bool_]:
         """(R,) whether a row lost words at either end, and with them the white space around the text."""
         low, high = self.bounds
-        return (low != self.first[:-1]) | (high != self.first[1:])
+        flags: npt.NDArray[np.bool_] = (low != self.first[:-1]) | (high != self.first[1:])
+        return flags
 
     def changed(self) -> npt.NDArray[np.bool_]:
         """(R,) whether anything was done to a row; one left as it was equals its original."""

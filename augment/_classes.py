@@ -120,7 +120,9 @@ def _suffixes(words: pa.Array) -> sparse.csr_matrix:
         ends = pc.utf8_slice_codeunits(words, -letters, None).dictionary_encode()
         codes = ends.indices.to_numpy()
         shape = (len(words), len(ends.dictionary))
-        columns.append(sparse.csr_matrix((np.full(len(words), 3**-0.5, np.float32), (np.arange(len(words)), codes)), shape))
+        columns.append(
+            sparse.csr_matrix((np.full(len(words), 3**-0.5, np.float32), (np.arange(len(words)), codes)), shape)
+        )
     return sparse.hstack(columns).tocsr()
 
 

@@ -18,9 +18,7 @@ Draws = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def row_draws(
-    seed: int, rule: str, source: npt.NDArray[np.int64], copy: npt.NDArray[np.int32]
-) -> Draws:
+def row_draws(seed: int, rule: str, source: npt.NDArray[np.int64], copy: npt.NDArray[np.int32]) -> Draws:
     """One 64-bit draw for each output row, (R,), from its source row and copy, both (R,).
 
     >>> rows, copies = np.arange(3), np.ones(3, np.int32)
@@ -52,7 +50,8 @@ def below(draws: Draws, n: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64]
     """
     share = (draws >> np.uint64(11)).astype(np.float64) * 2.0**-53
     # The product can round up to n itself when n is large.
-    return np.minimum((share * n).astype(np.int64), np.asarray(n) - 1)
+    whole: npt.NDArray[np.int64] = np.minimum((share * n).astype(np.int64), np.asarray(n) - 1)
+    return whole
 
 
 def threshold(share: float) -> int:

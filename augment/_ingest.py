@@ -71,7 +71,9 @@ def _cut(batches: Iterator[pa.RecordBatch], rows_each: int) -> Iterator[pa.Table
         step = max(1, min(most_rows // 8, most_bytes // 8 * batch.num_rows // max(1, batch.nbytes)))
         for start in range(0, batch.num_rows, step):
             piece = batch.slice(start, step)
-            rows, size = (sum(x) for x in zip(*((each.num_rows, each.nbytes) for each in [*waiting, piece]), strict=True))
+            rows, size = (
+                sum(x) for x in zip(*((each.num_rows, each.nbytes) for each in [*waiting, piece]), strict=True)
+            )
             if waiting and (rows > most_rows or size > most_bytes):
                 yield pa.Table.from_batches(waiting)
                 waiting = []

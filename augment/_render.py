@@ -1,7 +1,7 @@
 """Writes a draft out: the texts of its rows, and the record of what was done to each.
 
-A text is tiled by its words, each with what stands in front of it, and by what stands after the last. An unedited row is
-its tiles again, so every byte outside the edited words is kept; all rows of a block are built by one Arrow ``take``.
+A text is tiled by its words, each with what stands in front of it, and by what stands after the last. An unedited
+row is its tiles again, so every byte outside the edited words is kept; one Arrow ``take`` builds all rows of a block.
 """
 
 from __future__ import annotations
@@ -101,18 +101,20 @@ def _edit_lists(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
     row = draft.row[edited.places]
     kept = (edited.places >= low[row]) & (edited.places < high[row])
     place = edited.places[kept]
-    columns = [(2 * place, row[kept], edited.code[kept], draft.position[place], np.ones(len(place)))]
+    columns: list[tuple[Places, ...]] = [
+        (2 * place, row[kept], edited.code[kept], draft.position[place].astype(np.int64), np.ones_like(place))
+    ]
     for code, (in_rows, start, count) in enumerate(draft.window.values(), len(draft.edits)):
         # The odd number stands after the last word of its row and before the first of the next.
         columns.append((2 * draft.first[in_rows + 1] - 1, in_rows, np.full(len(in_rows), code), start, count))
-    order_key, row, code, position, length = (np.concatenate(each).astype(np.int64) for each in zip(*columns, strict=True))
+    order_key, row, codes, position, length = (np.concatenate(each) for each in zip(*columns, strict=True))
     order = np.argsort(order_key, kind="stable")
     # Past the end of the words stand the n-grams, which have none: an index of null takes null.
     word_taken = pa.array(order, mask=order >= len(place))
     old = draft.block.words.strings.take(pa.array(draft.word[place]))
     values = pa.StructArray.from_arrays(
         [
-            pa.array(edited.rules, pa.string()).take(pa.array(code[order])),
+            pa.array(edited.rules, pa.string()).take(pa.array(codes[order])),
             pa.array(position[order], pa.int32()),
             pa.array(length[order], pa.int32()),
             old.take(word_taken).cast(pa.string()),

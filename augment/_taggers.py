@@ -74,7 +74,8 @@ def _spacy(model: str) -> Tagger:
         from spacy.tokens import Doc
     except ImportError:
         raise StillhouseError(
-            f"pos: tagger spacy:{model} must have spaCy installed: run `pip install 'stillhouse[spacy]'`, {_CLASSES_ADVICE}"
+            f"pos: tagger spacy:{model} must have spaCy installed: run `pip install 'stillhouse[spacy]'`,"
+            f" {_CLASSES_ADVICE}"
         ) from None
     try:
         language = spacy.load(model)

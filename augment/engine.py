@@ -27,6 +27,7 @@ from tqdm import tqdm
 from transferset import Keys, Part, Source, StillhouseError, Store, Task, content_keys, keys_from_arrow, keys_to_arrow
 from transferset.parameters import check_at_least
 from transferset.store import claim_directory, directory_lock, writing
+from transferset.transfer_set import KIND
 
 from ._block import EDIT, Block, Draft, Step
 from ._corpus import Corpus, worker_errors
@@ -34,7 +35,6 @@ from ._ingest import Ingested, ingest
 from ._render import render
 from .recipe import Augmenter, Recipe, as_recipe
 
-KIND = "transfer set"
 Flags = npt.NDArray[np.bool_]
 
 
@@ -78,7 +78,7 @@ def augment_file(
             found = ingest(source, task, plan.copies, scratch, progress)
         corpus = Corpus(found.task, found.fingerprint, found.blocks, scratch, _whole(plan), workers, progress)
         _try_out(corpus, plan, seed)
-        store = Store.create(out, KIND, _about(source, found, plan, seed, keep_labels))
+        store = Store.create(out, KIND, _about(found, plan, seed, keep_labels), {"source": source.path.name})
         _write_parts(store, corpus, plan, seed, found, keep_labels)
         shutil.rmtree(scratch)
     return store
@@ -214,7 +214,7 @@ _worker: _Worker
 
 
 def _start_worker(make: partial[_Worker]) -> None:
-    global _worker
+    global _worker  # noqa: PLW0603 - what a worker process is for
     _worker = make()
 
 
@@ -244,9 +244,7 @@ def _lines(make: partial[_Worker], workers: int) -> Iterator[list[Executor]]:
         return
     context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
-        yield [
-            stack.enter_context(ProcessPoolExecutor(1, context, _start_worker, (make,))) for _ in range(workers)
-        ]
+        yield [stack.enter_context(ProcessPoolExecutor(1, context, _start_worker, (make,))) for _ in range(workers)]
 
 
 @contextlib.contextmanager
@@ -269,7 +267,7 @@ def _whole(plan: Recipe) -> tuple[str, ...]:
     return (plan.mask_token,) if plan.mask_token is not None else ()
 
 
-def _about(source: Source, found: Ingested, plan: Recipe, seed: int, keep_labels: bool) -> dict[str, Any]:
+def _about(found: Ingested, plan: Recipe, seed: int, keep_labels: bool) -> dict[str, Any]:
     return {
         "task": found.task.to_json(),
         "recipe": plan.to_json(),
@@ -277,7 +275,7 @@ def _about(source: Source, found: Ingested, plan: Recipe, seed: int, keep_labels
         "seed": seed,
         "keep_labels": keep_labels,
         "mask_token": plan.mask_token,
-        "source": {"name": source.path.name, "rows": found.rows, "fingerprint": found.fingerprint},
+        "source": {"rows": found.rows, "fingerprint": found.fingerprint},
         "parts": found.blocks,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
@@ -90,7 +91,7 @@ def _tags(corpus: Corpus, block: Block, spec: TaggerSpec) -> pa.Array:
     def tag() -> pa.Table:
         first = block.words.first.tolist()
         flat: list[str] = block.words.strings.to_pylist()
-        sentences = [flat[a:b] for a, b in zip(first[:-1], first[1:], strict=True)]
+        sentences = [flat[a:b] for a, b in pairwise(first)]
         tags = [each for sentence in load_tagger(spec, corpus)(sentences) for each in sentence]
         if len(tags) != len(flat):
             raise StillhouseError(f"pos: tagger must give one tag for each of {len(flat)} words, got {len(tags)}")

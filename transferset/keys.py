@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -78,17 +80,17 @@ class KeySet:
         found = np.zeros(len(keys), np.bool_)
         order = np.argsort(keys[:, 0])
         for run in self._runs:
-            found[order] |= _in_run(run, keys[order])
+            found[order] |= find_keys(run, keys[order]) >= 0
         return found
 
     def add(self, keys: Keys) -> npt.NDArray[np.bool_]:
         """Adds keys, (B, 2); which of them were new, (B,): the first of each, where one comes twice."""
-        order = np.lexsort((keys[:, 1], keys[:, 0]))  # stable: the first comes first
+        order = sort_keys(keys)
         ranked = keys[order]
         fresh = np.ones(len(keys), np.bool_)
         fresh[1:] = (ranked[1:] != ranked[:-1]).any(1)
         for run in self._runs:
-            fresh &= ~_in_run(run, ranked)
+            fresh &= find_keys(run, ranked) < 0
         self._push(ranked[fresh])
         new = np.empty(len(keys), np.bool_)
         new[order] = fresh
@@ -97,22 +99,34 @@ class KeySet:
     def _push(self, run: Keys) -> None:
         while self._runs and len(self._runs[-1]) <= 2 * len(run):
             both = np.concatenate([self._runs.pop(), run])
-            run = both[np.lexsort((both[:, 1], both[:, 0]))]
+            run = both[sort_keys(both)]
         if len(run):
             self._runs.append(run)
 
 
-def _in_run(run: Keys, keys: Keys) -> npt.NDArray[np.bool_]:
-    """Which keys stand in a sorted run; the first halves find the place, the second decide."""
+def sort_keys(keys: Keys) -> npt.NDArray[np.int64]:
+    """(B,) the order that sorts keys, (B, 2); stable."""
+    return np.lexsort((keys[:, 1], keys[:, 0]))
+
+
+def find_keys(run: Keys, keys: Keys) -> npt.NDArray[np.int64]:
+    """Where each key, (B, 2), stands in sorted keys, (U, 2): (B,), -1 for a key that is not there.
+
+    >>> find_keys(np.array([[1, 2], [3, 4]], np.uint64), np.array([[3, 4], [3, 5]], np.uint64)).tolist()
+    [1, -1]
+    """
     place = np.searchsorted(run[:, 0], keys[:, 0])
-    found = np.zeros(len(keys), np.bool_)
-    open_rows = np.flatnonzero(place < len(run))
-    while len(open_rows):
-        here = run[place[open_rows]]
-        same = here[:, 0] == keys[open_rows, 0]
-        found[open_rows] |= same & (here[:, 1] == keys[open_rows, 1])
-        place[open_rows] += 1
-        open_rows = open_rows[same & ~found[open_rows] & (place[open_rows] < len(run))]
+    found = np.full(len(keys), -1)
+    # The first halves find the place; where they agree the second halves decide, nearly always at once.
+    left = np.flatnonzero(place < len(run))
+    while len(left):
+        here = run[place[left]]
+        same_half = here[:, 0] == keys[left, 0]
+        same = same_half & (here[:, 1] == keys[left, 1])
+        found[left[same]] = place[left[same]]
+        left = left[same_half & ~same]
+        place[left] += 1
+        left = left[place[left] < len(run)]
     return found
 
 
@@ -126,7 +140,7 @@ def _cells(column: pa.Array) -> list[bytes]:
     array = column.cast(pa.large_string())
     offsets = np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array) + 1].tolist()
     data = bytes(array.buffers()[2] or b"")
-    return [data[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [data[a:b] for a, b in pairwise(offsets)]
 
 
 def _feature_rows(task: Task, columns: list[pa.Array]) -> list[bytes]:
@@ -141,13 +155,15 @@ def _feature_rows(task: Task, columns: list[pa.Array]) -> list[bytes]:
 
 
 def _value_bits(column: pa.Array) -> npt.NDArray[np.uint64]:
+    bits: npt.NDArray[np.uint64]
     if pa.types.is_string(column.type):
         encoded = column.dictionary_encode()
         hashes = [xxh3_64_intdigest(cell) for cell in _cells(encoded.dictionary)]
-        places = pc.fill_null(encoded.indices, 0).to_numpy()
-        return np.array([*hashes, 0], np.uint64)[places]
-    if pa.types.is_floating(column.type):
+        bits = np.array([*hashes, 0], np.uint64)[pc.fill_null(encoded.indices, 0).to_numpy()]
+    elif pa.types.is_floating(column.type):
         floats = pc.fill_null(column, 0.0).cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return (floats + 0.0).view(np.uint64)  # -0.0 becomes 0.0
-    whole = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-    return whole.astype(np.int64).view(np.uint64)
+        bits = (floats + 0.0).view(np.uint64)  # -0.0 becomes 0.0
+    else:
+        whole = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        bits = whole.astype(np.int64).view(np.uint64)
+    return bits

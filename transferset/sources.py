@@ -48,9 +48,7 @@ class Source:
         if not self.path.exists():
             raise StillhouseError(f"{self.path}: must be a file or a directory of Parquet, got nothing there")
         if self.format not in FORMATS:
-            raise StillhouseError(
-                f"{self.path}: must end in one of {', '.join(FORMATS)}, got {self.path.suffix!r}"
-            )
+            raise StillhouseError(f"{self.path}: must end in one of {', '.join(FORMATS)}, got {self.path.suffix!r}")
         try:
             codecs.lookup(self.encoding)
         except LookupError:
@@ -105,15 +103,11 @@ class Source:
                     cells = self._object_cells(chunk, columns, first_row)
                 else:
                     cells = self._field_cells(chunk, [known.index(c) for c in columns], len(known), first_row)
-                arrays = [
-                    _to_arrow(self.path, c, values, first_row) for c, values in zip(columns, cells, strict=True)
-                ]
+                arrays = [_to_arrow(self.path, c, values, first_row) for c, values in zip(columns, cells, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
                 first_row += len(chunk)
 
-    def _field_cells(
-        self, chunk: list[Row], positions: list[int], width: int, first_row: int
-    ) -> list[list[Any]]:
+    def _field_cells(self, chunk: list[Row], positions: list[int], width: int, first_row: int) -> list[list[Any]]:
         for offset, row in enumerate(chunk):
             if len(row) < width:
                 raise StillhouseError(
@@ -185,8 +179,7 @@ def _check_value(where: str, value: Any) -> None:
         pa.array([value])
     except UnicodeEncodeError as error:
         raise StillhouseError(
-            f"{where} must be valid text in the file's encoding, got an undecodable byte"
-            f" at character {error.start + 1}"
+            f"{where} must be valid text in the file's encoding, got an undecodable byte at character {error.start + 1}"
         ) from None
     except (pa.ArrowException, OverflowError) as error:
         raise StillhouseError(f"{where} must be a plain value, got {str(value)[:40]!r}: {error}") from None

@@ -88,8 +88,10 @@ class Store:
         return cls(path, record["kind"], record["about"])
 
     @classmethod
-    def create(cls, path: Path | str, kind: str, about: Mapping[str, Any]) -> Store:
+    def create(cls, path: Path | str, kind: str, about: Mapping[str, Any], made_with: Mapping[str, Any]) -> Store:
         """The store in a directory, made now or, where it is already described by ``about``, reopened.
+
+        ``made_with`` is for the reader's eye (names, versions); it may differ when the store is reopened.
 
         Raises:
             StillhouseError: the directory holds another store, or files that are not a store's.
@@ -99,7 +101,7 @@ class Store:
         about = json.loads(json.dumps(about))
         claim_directory(path)
         if not (path / "_manifest" / "about.json").exists():
-            record = {"format": FORMAT, "kind": kind, "about": about}
+            record = {"format": FORMAT, "kind": kind, "about": about, "made_with": made_with}
             with contextlib.suppress(FileExistsError):
                 _link_json(path, path / "_manifest" / "about.json", record)
         store = cls.open(path, kind)
@@ -264,7 +266,9 @@ def writing(path: Path) -> Iterator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        advice = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}.get(error.errno or 0, "put it right")
+        advice = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}.get(
+            error.errno or 0, "put it right"
+        )
         raise StillhouseError(
             f"{path}: must be writable, got {error.strerror}: what was committed is safe,"
             f" {advice} and run the same command again"

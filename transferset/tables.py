@@ -55,9 +55,7 @@ def feature_types(source: Source, task: Task) -> FeatureTypes:
         for column in task.inputs:
             old = found.get(column, pa.null())
             found[column] = (
-                pa.string()
-                if column in task.categorical
-                else _wider(old, _type_of(_known_cells(batch.column(column))))
+                pa.string() if column in task.categorical else _wider(old, _type_of(_known_cells(batch.column(column))))
             )
     for column, each in found.items():
         if each == pa.null():

@@ -43,9 +43,7 @@ class Task:
             raise unknown("task", str(self.target), get_args(Target))
         wanted = {"text": 1, "pair": 2}.get(self.kind)
         if wanted is not None and len(self.inputs) != wanted:
-            raise StillhouseError(
-                f"task: {self.kind} must have {wanted} input columns, got {len(self.inputs)}"
-            )
+            raise StillhouseError(f"task: {self.kind} must have {wanted} input columns, got {len(self.inputs)}")
         if not self.inputs:
             raise StillhouseError("task: features must name at least one input column, got none")
         self._check_names()
@@ -92,7 +90,8 @@ class Task:
         >>> Task.from_json(task.to_json()) == task
         True
         """
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        return cls(**fields)
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:

@@ -30,8 +30,9 @@ def read_vectors(path: str | Path, words: Sequence[str]) -> tuple[npt.NDArray[np
     if not path.is_file():
         raise StillhouseError(f"{path}: must be a GloVe or word2vec file, got nothing there")
     binary = path.suffix == ".bin"
+    no_header = not binary and not _has_header(path)
     try:
-        stored = KeyedVectors.load_word2vec_format(str(path), binary=binary, no_header=not binary and not _has_header(path))
+        stored = KeyedVectors.load_word2vec_format(str(path), binary=binary, no_header=no_header)
     except (ValueError, EOFError, UnicodeDecodeError, IndexError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StillhouseError(f"{path}: must be a GloVe or word2vec file: {reason}") from None

@@ -1,9 +1,10 @@
 """Where the words of a text are: one rule for the augmenters and for students that read words.
 
 A word is a run of letters, digits and underscores with their combining marks; a hyphen, apostrophe or ``&`` between
-two of them belongs to it, as does a point or comma between digits and a point after an initial (``u.s``). English clitics (``'s 'm 'd 're 've 'll n't``)
-are words of their own, as in the Penn Treebank. A Chinese or Japanese character is a word. Of all other visible
-characters a run of the same one is a word (``...``, ``--``), and a joined emoji sequence is one character.
+two of them belongs to it, as does a point or comma between digits and a point after an initial (``u.s``). English
+clitics (``'s 'm 'd 're 've 'll n't``) are words of their own, as in the Penn Treebank. A Chinese or Japanese
+character is a word. Of all other visible characters a run of the same one is a word (``...``, ``--``), and a joined
+emoji sequence is one character.
 
 The work is done on whole batches as arrays: about a second for a hundred megabytes of text.
 """
@@ -138,9 +139,7 @@ def _join_inner_marks(codes: Codes, kinds: Kinds, begins: Flags) -> None:
     numeric = np.flatnonzero((codes == ord(".")) | (codes == ord(",")))
     numeric = numeric[_is_digit(codes[numeric - 1]) & _is_digit(codes[numeric + 1])]
     points = np.flatnonzero(codes == ord("."))
-    initials = points[
-        (kinds[points - 2] != _WORD) & (kinds[points - 1] == _WORD) & (kinds[points + 1] == _WORD)
-    ]
+    initials = points[(kinds[points - 2] != _WORD) & (kinds[points - 1] == _WORD) & (kinds[points + 1] == _WORD)]
     for places in (at, numeric, initials):
         kinds[places] = _WORD
         begins[places] = False
@@ -184,9 +183,9 @@ def _join_extensions(codes: Codes, kinds: Kinds, begins: Flags) -> None:
         kinds[place] = _SYMBOL if alone else kinds[place - 1]
         begins[place] = alone
         after = place + 1
-        if codes[place] == _ZERO_WIDTH_JOINER and kinds[after] == _SYMBOL and not alone:
-            begins[after] = False
-        elif kinds[after] == kinds[place] == _WORD:
+        if (codes[place] == _ZERO_WIDTH_JOINER and kinds[after] == _SYMBOL and not alone) or kinds[after] == kinds[
+            place
+        ] == _WORD:
             begins[after] = False
 
 

@@ -1,0 +1,5 @@
+"""``python -m stillhouse`` is the ``stillhouse`` command."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""One file for each subcommand; the file's ``command`` is what runs."""

@@ -1,0 +1,123 @@
+"""``stillhouse augment``: from a small data set to a transfer set."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from augment import augment_file, load_recipe, published
+from transferset import Source, StillhouseError, Store, Task
+from transferset.parameters import discover
+
+from ._options import clear, dataclass_options, given_parameters, out_options, read_source, source_options
+
+_AUGMENTERS = discover("augment")
+
+
+@click.command()
+@click.argument("source")
+@click.option("--text", help="Column of the text.")
+@click.option("--text-pair", help="Column of the second text of a pair.")
+@click.option("--features", help="Columns of features, joined by commas, or all.")
+@click.option("--categorical", default="", help="Features that are categories even where they are numbers.")
+@click.option("--label", help="Column of the gold label.")
+@click.option(
+    "--classes", default="", help="Classes in the order wanted, joined by commas.  [default: as found, sorted]"
+)
+@click.option(
+    "--task", "target", default="classification", show_default=True, help="classification, multilabel or regression."
+)
+@click.option("--recipe", help=f"Recipe: {', '.join(published())}, or a TOML file.  [default: tang2019 for texts]")
+@click.option("--copies", type=int, help="Most augmented copies of a row.  [default: the recipe's]")
+@click.option("--seed", default=0, show_default=True, help="Seed of every draw.")
+@click.option(
+    "--workers",
+    type=int,
+    default=os.cpu_count(),
+    help="Processes; the output does not depend on them.  [default: cores]",
+)
+@click.option("--keep-labels", is_flag=True, help="Give augmented rows the gold label of their source.")
+@source_options
+@out_options("transfer set")
+@dataclass_options(_AUGMENTERS)
+def command(source: str, out: str, force: bool, **options: Any) -> None:
+    """Make a transfer set: SOURCE and augmented copies of its rows.
+
+    SOURCE is a csv, tsv, jsonl, txt or Parquet file, or a directory of Parquet files.
+
+    \b
+    Example:
+      stillhouse augment data/reviews.tsv --text text --label label --pos-tagger classes --out T
+    """
+    reading = {name: options.pop(name) for name in ("quote", "no_header", "encoding")}
+    data = read_source(source, **reading)
+    task = _task(data, options)
+    if options["recipe"] is None:
+        recipe = load_recipe("tang2019") if task.kind == "text" else None
+    else:
+        recipe = load_recipe(options["recipe"])
+    changes = {name: given_parameters(name, cls, options) for name, cls in _AUGMENTERS.items()}
+    changes = {name: given for name, given in changes.items() if given}
+    if recipe is not None:
+        recipe = recipe.adjusted(changes)
+    elif changes:
+        raise StillhouseError(f"augment: options of {', '.join(changes)} must go with texts, got features")
+    if force:
+        clear(out, ["_manifest"])
+    store = augment_file(
+        data,
+        task,
+        out,
+        recipe,
+        options["copies"],
+        options["seed"],
+        options["workers"],
+        options["keep_labels"],
+        progress=True,
+    )
+    click.echo(summary(store))
+
+
+def _task(source: Source, options: dict[str, Any]) -> Task:
+    text, pair, features, label = (options[name] for name in ("text", "text_pair", "features", "label"))
+    names = _split(options["classes"])
+    categorical = _split(options["categorical"])
+    if features is not None and text is None and pair is None:
+        every = [name for name in source.columns() if name != label]
+        inputs = tuple(every) if features == "all" else _split(features)
+        return Task("features", inputs, label, options["target"], names, categorical)
+    if text is None and source.format == ".txt":
+        text = "text"
+    if text is None or features is not None or categorical:
+        got = [name for name in ("text", "text_pair", "features", "categorical") if options[name]]
+        raise StillhouseError(
+            "augment: must be given --text (with or without --text-pair) or --features,"
+            f" got {', '.join('--' + name.replace('_', '-') for name in got) or 'neither'}"
+        )
+    inputs = (text,) if pair is None else (text, pair)
+    return Task("text" if pair is None else "pair", inputs, label, options["target"], names)
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",")) if names else ()
+
+
+def summary(store: Store) -> str:
+    """What a transfer set holds, in a few lines."""
+    notes = [part.notes for part in store.parts()]
+    count = {
+        name: sum(each.get(name, 0) for each in notes) for name in ("originals", "augmented", "unchanged", "duplicates")
+    }
+    rules: dict[str, int] = {}
+    for each in notes:
+        for rule, edits in each.get("edits", {}).items():
+            rules[rule] = rules.get(rule, 0) + edits
+    edits = ", ".join(f"{rule} {number:,}" for rule, number in rules.items()) or "none"
+    return (
+        f"{store.path}: {store.rows():,} rows in {len(notes)} parts\n"
+        f"  originals {count['originals']:,}, augmented {count['augmented']:,}"
+        f" (dropped: {count['unchanged']:,} unchanged, {count['duplicates']:,} duplicates)\n"
+        f"  edits: {edits}"
+    )

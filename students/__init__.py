@@ -1,0 +1,23 @@
+"""Student models, what they are trained to match, training, evaluation."""
+
+from .evaluate import evaluate, inputs_of
+from .objectives import Objective, load_objective, objectives
+from .predict import answers
+from .student import Architecture, Student, architecture_name, architectures, load_architecture
+from .trainer import Training, train
+
+__all__ = [
+    "Architecture",
+    "Objective",
+    "Student",
+    "Training",
+    "answers",
+    "architecture_name",
+    "architectures",
+    "evaluate",
+    "inputs_of",
+    "load_architecture",
+    "load_objective",
+    "objectives",
+    "train",
+]

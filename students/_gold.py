@@ -1,0 +1,34 @@
+"""Gold labels as arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transferset import Task
+
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+
+def gold_targets(labels: pa.ChunkedArray, task: Task) -> tuple[Targets, npt.NDArray[np.bool_]]:
+    """The targets of B rows, and which rows have one, (B,).
+
+    Class numbers (B,) for classification, 0 or 1 (B, C) for multi-label, scores (B, 1) for regression.
+
+    >>> task = Task("text", ("a",), "b", classes=("no", "yes"))
+    >>> gold_targets(pa.chunked_array([["yes", None]]), task)
+    (array([1, 0]), array([ True, False]))
+    """
+    there = pc.is_valid(labels).to_numpy()
+    if task.target == "regression":
+        return pc.fill_null(labels, 0.0).to_numpy().astype(np.float32)[:, None], there
+    if task.target == "classification":
+        codes = pc.fill_null(pc.index_in(labels, value_set=pa.array(task.classes)), 0)
+        return codes.to_numpy().astype(np.int64), there
+    flags = np.zeros((len(labels), len(task.classes)), np.float32)
+    lists = labels.combine_chunks()
+    codes = pc.index_in(pc.list_flatten(lists), value_set=pa.array(task.classes)).to_numpy()
+    flags[pc.list_parent_indices(lists).to_numpy(), codes] = 1
+    return flags, there

@@ -1,0 +1,77 @@
+"""Word vectors that a student starts from: the teacher's own, a file's, or random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from transferset import StillhouseError
+from transferset.vectors import read_vectors
+
+from ._vocabulary import PAD, SPECIAL, UNKNOWN, Vocabulary
+
+Vectors = npt.NDArray[np.float32]
+#: The standard deviation of a random vector's entries, and of any table after scaling.
+SCALE = 0.1
+
+
+def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, teacher_folder: Path) -> Vectors:
+    """(V, E): a vector for each entry of the vocabulary, scaled to a standard deviation of 0.1.
+
+    ``spec`` is ``teacher`` (the mean of the teacher's input embeddings over a word's pieces, brought to ``width`` by
+    PCA), ``random``, or the name of a GloVe or word2vec file, whose own width must be ``width`` or more (then PCA).
+
+    Raises:
+        StillhouseError: no embeddings beside the cache, or a file that cannot be read or has too narrow vectors.
+    """
+    random = np.random.default_rng(seed).normal(0.0, SCALE, (len(vocabulary), width)).astype(np.float32)
+    random[PAD] = 0.0
+    if spec == "random":
+        return random
+    if spec == "teacher":
+        found, vectors = np.arange(len(vocabulary.words)), _teacher_vectors(teacher_folder, vocabulary.words)
+    else:
+        found, vectors = read_vectors(spec, vocabulary.words)
+    if vectors.shape[1] < width:
+        raise StillhouseError(
+            f"vectors {spec}: must be at least as wide as the student's ({width}), got {vectors.shape[1]}"
+        )
+    if len(found):
+        random[found + len(SPECIAL)] = _reduce(vectors, width)
+        random[UNKNOWN] = random[found + len(SPECIAL)].mean(0)
+    return random
+
+
+def _teacher_vectors(folder: Path, words: Sequence[str]) -> Vectors:
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    if not (folder / "embeddings.safetensors").is_file():
+        raise StillhouseError(
+            f"{folder}: must hold the teacher's embeddings, got none: run `stillhouse label` with a teacher that"
+            " has them, or train with --vectors random or a file"
+        )
+    table = load_file(folder / "embeddings.safetensors")["embeddings"].astype(np.float32)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    # A word inside a sentence follows a space, which byte-level tokenizers make part of it.
+    encodings = tokenizer.encode_batch([f" {word}" for word in words], add_special_tokens=False)
+    lengths = np.array([max(1, len(each.ids)) for each in encodings])
+    unknown = tokenizer.token_to_id("[UNK]") or tokenizer.token_to_id("<unk>") or 0
+    ids = np.array([i for each in encodings for i in (each.ids or [unknown])], np.int64)
+    sums = np.add.reduceat(table[ids], np.cumsum(lengths) - lengths) if len(words) else table[:0]
+    return np.asarray(sums / lengths[:, None], np.float32)
+
+
+def _reduce(vectors: Vectors, width: int) -> Vectors:
+    """Centred, turned to the principal axes and cut to ``width`` of them; one scale for all."""
+    centred = vectors - vectors.mean(0)
+    if centred.shape[1] > width:
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        centred = np.asarray(centred @ axes[:, ::-1][:, :width], np.float32)
+    spread = float(centred.std())
+    return np.asarray(centred * (SCALE / spread if spread > 0 else 1.0), np.float32)
