@@ -127,7 +127,7 @@ def recipe_from_json(name: str, stored: Mapping[str, Any], where: str) -> Recipe
 def _step_from_json(step: Any, where: str) -> Augmenter:
     if not isinstance(step, dict) or not isinstance(step.get("use"), str):
         raise StillhouseError(f"{where}: must say which augmenter to use, got {step!r}")
-    known = discover("augment")
+    known = discover("augment", "fit")
     if step["use"] not in known:
         raise unknown(f"{where}: use", step["use"], known)
     augmenter: Augmenter = build(known[step["use"]], {k: v for k, v in step.items() if k != "use"}, where)

@@ -14,12 +14,12 @@ from transferset.vectors import read_vectors
 from ._vocabulary import PAD, SPECIAL, UNKNOWN, Vocabulary
 
 Vectors = npt.NDArray[np.float32]
-#: The standard deviation of a random vector's entries, and of any table after scaling.
-SCALE = 0.1
+#: The standard deviation of a random vector's entries, and of any table after scaling; 0.4 measured better than 0.1.
+SCALE = 0.4
 
 
 def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, teacher_folder: Path) -> Vectors:
-    """(V, E): a vector for each entry of the vocabulary, scaled to a standard deviation of 0.1.
+    """(V, E): a vector for each entry of the vocabulary, scaled to a standard deviation of 0.4.
 
     ``spec`` is ``teacher`` (the mean of the teacher's input embeddings over a word's pieces, brought to ``width`` by
     PCA), ``random``, or the name of a GloVe or word2vec file, whose own width must be ``width`` or more (then PCA).

@@ -144,7 +144,7 @@ def load_architecture(name: str, parameters: Mapping[str, Any]) -> Architecture:
 
 def architectures() -> dict[str, type[Any]]:
     """All kinds of student, by name."""
-    return {name: cls for name, cls in discover("students").items() if hasattr(cls, "build")}
+    return discover("students", "build")
 
 
 def architecture_name(architecture: Architecture) -> str:

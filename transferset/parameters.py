@@ -29,10 +29,10 @@ class Parameter:
     help: str
 
 
-def discover(package: str) -> dict[str, type[Any]]:
-    """The classes of a package that bear their module's name, by module name.
+def discover(package: str, method: str) -> dict[str, type[Any]]:
+    """The classes of a package that bear their module's name and have a certain method, by module name.
 
-    >>> sorted(discover("augment"))
+    >>> sorted(discover("augment", "fit"))
     ['mask', 'ngram', 'pos']
     """
     found = {}
@@ -41,7 +41,7 @@ def discover(package: str) -> dict[str, type[Any]]:
             continue
         module = importlib.import_module(f"{package}.{info.name}")
         cls = getattr(module, info.name.title().replace("_", ""), None)
-        if isinstance(cls, type) and cls.__module__ == module.__name__:
+        if isinstance(cls, type) and cls.__module__ == module.__name__ and hasattr(cls, method):
             found[info.name] = cls
     return found
 

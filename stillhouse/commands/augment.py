@@ -13,7 +13,7 @@ from transferset.parameters import discover
 
 from ._options import clear, dataclass_options, given_parameters, out_options, read_source, source_options
 
-_AUGMENTERS = discover("augment")
+_AUGMENTERS = discover("augment", "fit")
 
 
 @click.command()

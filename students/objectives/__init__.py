@@ -33,7 +33,7 @@ def objectives() -> dict[str, type[Any]]:
     >>> list(objectives())
     ['gold', 'mse']
     """
-    return discover("students.objectives")
+    return discover("students.objectives", "loss")
 
 
 def load_objective(name: str) -> Objective:

@@ -1,0 +1,31 @@
+"""``stillhouse quickstart``: the main job from end to end on a small sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stillhouse.quickstart import run, table
+
+from ._options import clear
+
+
+@click.command()
+@click.option("--out", default="quickstart", show_default=True, type=click.Path(), help="Directory for all of it.")
+@click.option("--seed", default=0, show_default=True, help="Seed of every stage.")
+@click.option("--force", is_flag=True, help="Replace what a quickstart made in --out before.")
+def command(out: str, seed: int, force: bool) -> None:
+    """Augment, label once and train a student on a sample of reviews, in a few minutes; ends in a table.
+
+    \b
+    Example:
+      stillhouse quickstart --out quickstart
+    """
+    if force:
+        clear(out, ["teacher", "T"])
+    rows = run(Path(out), seed)
+    click.echo(f"\n{table(rows)}\n\nThe same with a file of your own:")
+    click.echo("  stillhouse augment FILE --text COLUMN --label COLUMN --out T")
+    click.echo("  stillhouse label T --teacher MODEL --out L")
+    click.echo("  stillhouse train T L --out S")
