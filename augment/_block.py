@@ -61,6 +61,16 @@ class Edits:
     new: pa.Array
 
 
+@dataclass(frozen=True)
+class Window:
+    """A span kept of each of W rows: the row (W,), its first word's position in the text (W,), its words (W,)."""
+
+    rule: str
+    rows: Places
+    start: Places
+    count: Places
+
+
 @dataclass
 class Draft:
     """R output rows of N words, as flat arrays; augmenters edit it, ``texts`` writes it out.
@@ -72,6 +82,7 @@ class Draft:
         first: (R + 1,) the number of words before each row.
         word: (N,) each word's place among the block's words.
         seed: the seed of all draws.
+        low, high: (R,) the first word place that each row keeps, and the one after the last.
     """
 
     block: Block
@@ -80,8 +91,10 @@ class Draft:
     first: Places
     word: Places
     seed: int
+    low: Places
+    high: Places
     edits: list[Edits] = field(default_factory=list)
-    window: dict[str, tuple[Places, Places, Places]] = field(default_factory=dict)
+    windows: list[Window] = field(default_factory=list)
     _claimed: float = 0.0
 
     @classmethod
@@ -93,7 +106,7 @@ class Draft:
         lengths = np.diff(block.words.first)[text]
         first = np.concatenate([[0], np.cumsum(lengths)])
         word = np.arange(first[-1]) + np.repeat(block.words.first[:-1][text] - first[:-1], lengths)
-        return cls(block, text, copy, first, word, seed)
+        return cls(block, text, copy, first, word, seed, first[:-1].copy(), first[1:].copy())
 
     @cached_property
     def row(self) -> Places:
@@ -139,31 +152,21 @@ class Draft:
 
     def keep_only(self, rule: str, rows: Places, start: Places, count: Places) -> None:
         """Of some rows keeps only ``count`` words from position ``start``; all arguments are (W,)."""
-        self.window[rule] = (rows, start, count)
+        self.low[rows] = self.first[rows] + start
+        self.high[rows] = self.low[rows] + count
+        self.windows.append(Window(rule, rows, start, count))
 
     # What follows turns the draft into columns.
 
-    @cached_property
-    def bounds(self) -> tuple[Places, Places]:
-        """(R,), (R,): the first word place that each row keeps, and the one after the last."""
-        low, high = self.first[:-1].copy(), self.first[1:].copy()
-        for rows, start, count in self.window.values():
-            low[rows] = self.first[rows] + start
-            high[rows] = low[rows] + count
-        return low, high
-
-    @cached_property
     def windowed(self) -> npt.NDArray[np.bool_]:
         """(R,) whether a row lost words at either end, and with them the white space around the text."""
-        low, high = self.bounds
-        flags: npt.NDArray[np.bool_] = (low != self.first[:-1]) | (high != self.first[1:])
+        flags: npt.NDArray[np.bool_] = (self.low != self.first[:-1]) | (self.high != self.first[1:])
         return flags
 
     def changed(self) -> npt.NDArray[np.bool_]:
         """(R,) whether anything was done to a row; one left as it was equals its original."""
-        low, high = self.bounds
-        flags = self.windowed.copy()
+        flags = self.windowed()
         for each in self.edits:
             rows = self.row[each.places]
-            flags[rows[(each.places >= low[rows]) & (each.places < high[rows])]] = True
+            flags[rows[(each.places >= self.low[rows]) & (each.places < self.high[rows])]] = True
         return flags

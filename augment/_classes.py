@@ -10,7 +10,10 @@ are; the suffixes, for words too rare to have a context, are ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
@@ -19,28 +22,34 @@ from transferset import StillhouseError
 
 from ._block import Block
 from ._corpus import Corpus
-from ._taggers import Tagger
+from ._taggers import Tagger, tagger_name
 
 CLASSES = 48
 CONTEXT_WORDS = 400
 DIMENSIONS = 48
-#: Words beyond this many take the class of their suffix; it bounds memory on large corpora.
+#: Words beyond this many, the rarest, are one class; it bounds memory on large corpora.
 MOST_WORDS = 100_000
 _SUFFIX_WEIGHT = 0.4
 
 
-def class_tagger(corpus: Corpus, vectors: str | None) -> Tagger:
+def class_tagger(corpus: Corpus, spec: str) -> Tagger:
     """Tags each word with the number of its class; symbols and numbers have classes of their own.
 
     Raises:
-        StillhouseError: a file of vectors that gensim cannot read, or that has none of the corpus's words.
+        StillhouseError: a file of vectors that cannot be read, or that has none of the corpus's words.
     """
-    name = "classes" if vectors is None else "classes-of-vectors"
-    learned = corpus.learned(name, lambda: _learn(corpus, vectors))
-    classes = dict(zip(learned["word"].to_pylist(), learned["class"].to_pylist(), strict=True))
+    vectors = spec.partition(":")[2] or None
+    learned = corpus.learned(tagger_name(spec), lambda: _learn(corpus, vectors))
+    words, names = learned["word"].combine_chunks(), learned["class"].to_pylist()
 
-    def tag(sentences: object) -> list[list[str]]:
-        return [[_plain_class(word) or classes.get(word.lower(), "rare") for word in words] for words in sentences]  # type: ignore[attr-defined]
+    def tag(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        flat = [word for sentence in sentences for word in sentence]
+        places = pc.index_in(pc.utf8_lower(pa.array(flat, pa.string())), value_set=words).to_pylist()
+        tags = iter(
+            _plain_class(word) or ("rare" if place is None else names[place])
+            for word, place in zip(flat, places, strict=True)
+        )
+        return [[next(tags) for _ in sentence] for sentence in sentences]
 
     return tag
 
@@ -57,18 +66,23 @@ def _learn(corpus: Corpus, vectors: str | None) -> pa.Table:
     order = [("count_sum", "descending"), ("word", "ascending")]
     words = totals.sort_by(order)["word"].slice(0, MOST_WORDS).combine_chunks()
     words = words.filter(pa.array([_plain_class(word) is None for word in words.to_pylist()], pa.bool_()))
+    if not len(words):
+        return pa.table({"word": words, "class": pa.array([], pa.string())})
     features = _context_features(corpus, words) if vectors is None else _file_features(words, vectors)
     return pa.table({"word": words, "class": [f"class {each}" for each in _cluster(features)]})
 
 
-def _cluster(features: np.ndarray) -> list[int]:
+def _cluster(features: npt.NDArray[np.float64]) -> list[int]:
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     distinct = len(np.unique(features, axis=0)) if len(features) else 0
     if distinct <= 1:
         return [0] * len(features)
-    means = KMeans(min(CLASSES, distinct), n_init=1, random_state=0).fit(features)
-    labels: list[int] = means.labels_.tolist()
+    # Few words make few classes: in a class of one a word could only replace itself.
+    count = min(CLASSES, distinct, max(2, round(len(features) ** 0.5)))
+    with threadpool_limits(1):
+        labels: list[int] = KMeans(count, n_init=1, random_state=0).fit(features).labels_.tolist()
     return labels
 
 
@@ -81,7 +95,7 @@ def _count_words(_: Corpus, block: Block) -> pa.Table:
     return counts.rename_columns(["word", "count"])
 
 
-def _context_features(corpus: Corpus, words: pa.Array) -> np.ndarray:
+def _context_features(corpus: Corpus, words: pa.Array) -> npt.NDArray[np.float64]:
     """(V, D): each word by its neighbours to the left and right and by its suffixes."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.preprocessing import normalize
@@ -126,12 +140,12 @@ def _suffixes(words: pa.Array) -> sparse.csr_matrix:
     return sparse.hstack(columns).tocsr()
 
 
-def _file_features(words: pa.Array, path: str) -> np.ndarray:
+def _file_features(words: pa.Array, path: str) -> npt.NDArray[np.float64]:
     from transferset.vectors import read_vectors
 
     found, vectors = read_vectors(path, words.to_pylist())
     if not len(found):
         raise StillhouseError(f"{path}: must have vectors for words of the corpus, got none of {len(words)}")
-    features = np.zeros((len(words), vectors.shape[1]), np.float32)
+    features = np.zeros((len(words), vectors.shape[1]))
     features[found] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     return features

@@ -37,7 +37,7 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
         StillhouseError: a bad row, named; no rows at all; no two classes.
     """
     types = feature_types(source, task) if task.kind == "features" else None
-    digest, keys, classes = xxh3_128(), KeySet(), set[str]()
+    digest, label_digest, keys, classes = xxh3_128(), xxh3_128(), KeySet(), set[str]()
     rows = blocks = 0
 
     def watched() -> Iterator[pa.RecordBatch]:
@@ -47,7 +47,8 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
             digest.update(batch_keys.tobytes())
             classes.update(classes_in(batch, task))
             if task.label is not None:
-                digest.update(json.dumps(batch.column(task.label).to_pylist()).encode())
+                for each in batch.column(task.label).to_pylist():
+                    label_digest.update(f"{json.dumps(each)}\n".encode())
             yield batch
 
     with tqdm(desc="reading", unit=" rows", unit_scale=True, disable=not progress) as bar:
@@ -58,7 +59,9 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
             bar.update(len(table))
     if not rows:
         raise StillhouseError(f"{source.path}: must hold at least one row, got none")
-    return Ingested(learn_classes(task, tuple(classes)), digest.hexdigest(), rows, blocks, keys)
+    # Two digests, so that it does not matter where the batches were cut.
+    fingerprint = digest.hexdigest() + label_digest.hexdigest()
+    return Ingested(learn_classes(task, tuple(classes)), fingerprint, rows, blocks, keys)
 
 
 def _cut(batches: Iterator[pa.RecordBatch], rows_each: int) -> Iterator[pa.Table]:

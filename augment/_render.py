@@ -28,7 +28,7 @@ class _Edited:
 
     def __init__(self, draft: Draft) -> None:
         nowhere, nothing = np.zeros(0, np.int64), pa.array([], pa.large_string())
-        self.rules = [*(each.rule for each in draft.edits), *draft.window]
+        self.rules = [*(each.rule for each in draft.edits), *(each.rule for each in draft.windows)]
         self.places = np.concatenate([nowhere, *(each.places for each in draft.edits)])
         self.code = np.repeat(np.arange(len(draft.edits)), [len(each.places) for each in draft.edits])
         self.new = pa.concat_arrays([nothing, *(each.new.cast(pa.large_string()) for each in draft.edits)])
@@ -36,8 +36,8 @@ class _Edited:
 
 def _texts(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
     words = draft.block.words
-    low, high = (bound[rows] for bound in draft.bounds)
-    windowed = draft.windowed[rows]
+    low, high = draft.low[rows], draft.high[rows]
+    windowed = draft.windowed()[rows]
     count = high - low
     words_before = np.cumsum(count) - count
     # A row is a piece for each word it keeps, and one for the end of the text unless it is an n-gram.
@@ -97,16 +97,16 @@ def _joined(pieces: pa.Array, first_piece: Places) -> pa.Array:
 
 def _edit_lists(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
     """What was done to each row, in order of position; an n-gram's record comes last and has no words."""
-    low, high = draft.bounds
     row = draft.row[edited.places]
-    kept = (edited.places >= low[row]) & (edited.places < high[row])
+    kept = (edited.places >= draft.low[row]) & (edited.places < draft.high[row])
     place = edited.places[kept]
     columns: list[tuple[Places, ...]] = [
         (2 * place, row[kept], edited.code[kept], draft.position[place].astype(np.int64), np.ones_like(place))
     ]
-    for code, (in_rows, start, count) in enumerate(draft.window.values(), len(draft.edits)):
+    for code, each in enumerate(draft.windows, len(draft.edits)):
         # The odd number stands after the last word of its row and before the first of the next.
-        columns.append((2 * draft.first[in_rows + 1] - 1, in_rows, np.full(len(in_rows), code), start, count))
+        after_row = 2 * draft.first[each.rows + 1] - 1
+        columns.append((after_row, each.rows, np.full(len(each.rows), code), each.start, each.count))
     order_key, row, codes, position, length = (np.concatenate(each) for each in zip(*columns, strict=True))
     order = np.argsort(order_key, kind="stable")
     # Past the end of the words stand the n-grams, which have none: an index of null takes null.

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from transferset import StillhouseError, unknown
@@ -37,15 +38,41 @@ def load_tagger(spec: TaggerSpec, corpus: Corpus) -> Tagger:
     if kind == "classes":
         from ._classes import class_tagger  # scikit-learn is slow to import
 
-        return class_tagger(corpus, argument or None)
+        return class_tagger(corpus, spec)
     raise unknown("pos: tagger", spec, ["nltk", "spacy:MODEL", "classes", "classes:FILE"])
 
 
 def tagger_name(spec: TaggerSpec) -> str:
     """A name for files, different for different taggers."""
-    text = spec if isinstance(spec, str) else f"{spec.__module__}:{spec.__qualname__}"
+    text = spec if isinstance(spec, str) else spoken_name(spec)
     plain = re.sub(r"[^A-Za-z0-9]+", "-", text)[:40]
-    return plain if plain == text else f"{plain}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+    mark = _content_mark(spec)
+    if plain == text and not mark:
+        return plain
+    return f"{plain}-{hashlib.blake2b(f'{text} {mark}'.encode(), digest_size=6).hexdigest()}"
+
+
+def spoken_name(function: Callable[..., Any]) -> str:
+    """Module and name of a function, or of the class of an object that can be called."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _content_mark(spec: TaggerSpec) -> str:
+    """What tells apart two taggers of one name: a file's size and time, a local function's code and closure."""
+    if isinstance(spec, str):
+        kind, _, path = spec.partition(":")
+        if kind == "classes" and path and Path(path).is_file():
+            stat = Path(path).stat()
+            return f"{stat.st_size} {stat.st_mtime_ns}"
+        return ""
+    code = getattr(spec, "__code__", None)
+    if code is None:
+        return repr(getattr(spec, "__dict__", ""))
+    # Of what a closure holds only what cannot change: a list would give another name after each call.
+    cells = [cell.cell_contents for cell in getattr(spec, "__closure__", None) or ()]
+    fixed = [cell for cell in cells if isinstance(cell, str | int | float | bool | tuple)]
+    return f"{code.co_code!r} {code.co_consts!r} {fixed!r}"
 
 
 @lru_cache(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import pickle
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
+from xxhash import xxh3_128_hexdigest
 
 from transferset import Keys, Part, Source, StillhouseError, Store, Task, content_keys, keys_from_arrow, keys_to_arrow
 from transferset.parameters import check_at_least
@@ -42,7 +44,7 @@ def augment_file(
     source: Source,
     task: Task,
     out: Path | str,
-    recipe: Recipe | str | Sequence[Augmenter] | None = "tang2019",
+    recipe: Recipe | str | Sequence[Augmenter] = "tang2019",
     copies: int | None = None,
     seed: int = 0,
     workers: int = 1,
@@ -52,7 +54,7 @@ def augment_file(
     """The transfer set of a source: every row, and up to ``copies`` augmented copies of each.
 
     Copies equal to an original or to an earlier copy are dropped. An interrupted call is continued by the same call.
-    Features have no recipe yet: ``None`` makes a transfer set of the originals alone.
+    With 0 copies it is the originals alone, which is all there is for pairs and features so far.
 
     Args:
         copies: the most copies of a row; the recipe's number where None.
@@ -63,20 +65,25 @@ def augment_file(
     Raises:
         StillhouseError: bad input; nothing is left behind. Or ``out`` holds something else.
     """
-    plan = as_recipe(recipe) if recipe is not None else Recipe("originals", (), 0)
+    plan = as_recipe(recipe)
     plan = replace(plan, copies=plan.copies if copies is None else copies)
-    check_at_least("workers", workers, 1)
+    _check_workers(workers, plan)
     if plan.copies and task.kind != "text":
-        raise StillhouseError(f"recipe {plan.name}: must be given single texts, got a task of kind {task.kind!r}")
+        raise StillhouseError(
+            f"recipe {plan.name}: must be given single texts, got a task of kind {task.kind!r}:"
+            " with 0 copies the transfer set is the originals alone"
+        )
     if keep_labels and task.target == "regression":
         raise StillhouseError("keep-labels: must not be used with regression, where an edit changes the score")
     out = Path(out)
-    with _nothing_left_behind(out), directory_lock(out, "exclusive"):
+    existed = out.exists()
+    claim_directory(out)
+    with directory_lock(out, "exclusive"), _nothing_left_behind(out, existed):
         scratch = out / "_scratch"
         with writing(out):
             scratch.mkdir(exist_ok=True)
             found = ingest(source, task, plan.copies, scratch, progress)
-        corpus = Corpus(found.task, found.fingerprint, found.blocks, scratch, _whole(plan), workers, progress)
+        corpus = Corpus(found.task, _cut_as(found, plan), found.blocks, scratch, _whole(plan), workers, progress)
         _try_out(corpus, plan, seed)
         store = Store.create(out, KIND, _about(found, plan, seed, keep_labels), {"source": source.path.name})
         _write_parts(store, corpus, plan, seed, found, keep_labels)
@@ -248,19 +255,35 @@ def _lines(make: partial[_Worker], workers: int) -> Iterator[list[Executor]]:
 
 
 @contextlib.contextmanager
-def _nothing_left_behind(out: Path) -> Iterator[None]:
-    """Takes away what an input error left of a directory that holds no transfer set yet."""
-    claim_existed = out.exists()
-    claim_directory(out)
+def _nothing_left_behind(out: Path, existed: bool) -> Iterator[None]:
+    """After an input error takes away what was made of a directory that holds no transfer set, or a whole one."""
     try:
         yield
     except StillhouseError:
-        if not (out / "_manifest" / "about.json").exists():
-            for folder in ("_scratch", "_manifest"):
-                shutil.rmtree(out / folder, ignore_errors=True)
-            if not claim_existed:
+        begun = (out / "_manifest" / "about.json").exists()
+        if not begun or not Store.open(out).missing_slots():
+            shutil.rmtree(out / "_scratch", ignore_errors=True)
+        if not begun:
+            shutil.rmtree(out / "_manifest", ignore_errors=True)
+            if not existed:
                 out.rmdir()
         raise
+
+
+def _cut_as(found: Ingested, plan: Recipe) -> str:
+    """A hash of the rows, of how they are cut into blocks, and of what is one word: what learned tables depend on."""
+    return xxh3_128_hexdigest(repr((found.fingerprint, found.blocks, plan.copies, _whole(plan))).encode())
+
+
+def _check_workers(workers: int, plan: Recipe) -> None:
+    check_at_least("workers", workers, 1)
+    if workers > 1:
+        try:
+            pickle.dumps(plan)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise StillhouseError(
+                f"workers: must be 1 for a recipe that cannot be sent to other processes, got {workers}: {error}"
+            ) from None
 
 
 def _whole(plan: Recipe) -> tuple[str, ...]:

@@ -46,10 +46,12 @@ class Ngram:
         return self._edit
 
     def _edit(self, draft: Draft) -> None:
-        chosen = within(draft.row_draws("ngram"), 0.0, self.rate)
-        rows = np.flatnonzero(chosen & (np.diff(draft.first) > 0))
-        length = np.diff(draft.first)[rows]
-        wanted = self.shortest + below(draft.row_draws("ngram-length")[rows], self.longest - self.shortest + 1)
+        # A second n-gram step is cut from what the first one left, with draws of its own.
+        name = f"ngram-{len(draft.windows)}" if draft.windows else "ngram"
+        chosen = within(draft.row_draws(name), 0.0, self.rate)
+        rows = np.flatnonzero(chosen & (draft.high > draft.low))
+        length = (draft.high - draft.low)[rows]
+        wanted = self.shortest + below(draft.row_draws(f"{name}-length")[rows], self.longest - self.shortest + 1)
         count = np.minimum(wanted, length)
-        start = below(draft.row_draws("ngram-start")[rows], length - count + 1)
-        draft.keep_only("ngram", rows, start, count)
+        start = below(draft.row_draws(f"{name}-start")[rows], length - count + 1)
+        draft.keep_only("ngram", rows, draft.low[rows] - draft.first[rows] + start, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Annotated
 
 import numpy as np
@@ -38,8 +38,8 @@ class Pos:
     >>> from augment import preview
     >>> def by_length(sentences):
     ...     return [[str(len(word)) for word in words] for words in sentences]
-    >>> preview(["red car", "big dog"], [Pos(rate=1.0, tagger=by_length)], seed=4)
-    ['dog car', 'dog dog']
+    >>> preview(["red car", "big dog"], [Pos(rate=1.0, tagger=by_length)], seed=0)
+    ['red dog', 'red car']
 
     Raises:
         StillhouseError: a rate outside 0 to 1, or a tagger that is unknown or not installed.
@@ -92,13 +92,19 @@ def _tags(corpus: Corpus, block: Block, spec: TaggerSpec) -> pa.Array:
         first = block.words.first.tolist()
         flat: list[str] = block.words.strings.to_pylist()
         sentences = [flat[a:b] for a, b in pairwise(first)]
-        tags = [each for sentence in load_tagger(spec, corpus)(sentences) for each in sentence]
-        if len(tags) != len(flat):
-            raise StillhouseError(f"pos: tagger must give one tag for each of {len(flat)} words, got {len(tags)}")
-        return pa.table({"tag": pa.array(tags, pa.string()).dictionary_encode()})
+        tagged = list(load_tagger(spec, corpus)(sentences))
+        for words, tags in zip_longest(sentences, tagged):
+            if words is None or not _fits(words, tags):
+                raise StillhouseError(f"pos: tagger must give one tag, a str, for each word of {words}, got {tags!r}")
+        flat_tags = [tag for tags in tagged for tag in tags]
+        return pa.table({"tag": pa.array(flat_tags, pa.string()).dictionary_encode()})
 
     stored = corpus.learned(f"pos-{tagger_name(spec)}-{block.index:06d}", tag)
     return stored["tag"].combine_chunks().cast(pa.string())
+
+
+def _fits(words: list[str], tags: object) -> bool:
+    return isinstance(tags, list | tuple) and len(tags) == len(words) and all(isinstance(tag, str) for tag in tags)
 
 
 def _count(corpus: Corpus, spec: TaggerSpec) -> pa.Table:

@@ -23,6 +23,7 @@ from transferset.parameters import build, check_at_least, describe, discover
 
 from ._block import Step
 from ._corpus import Corpus
+from ._taggers import spoken_name
 from .mask import Mask
 
 _PUBLISHED = Path(__file__).parent / "recipes"
@@ -140,7 +141,7 @@ def _step_to_json(step: Augmenter) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return f"{value.__module__}:{value.__qualname__}" if callable(value) else value
+    return spoken_name(value) if callable(value) else value
 
 
 def _name(step: Augmenter) -> str:

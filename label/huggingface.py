@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from safetensors import SafetensorError
 from xxhash import xxh3_128
 
 from transferset import StillhouseError, Task, unknown
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 #: Files of a model's directory that decide what it says.
-_WEIGHTS = ("*.safetensors", "*.bin")
-_MEANING = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "merges.txt", "*.model")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_MEANING = (
+    "config.json",
+    "*tokenizer*.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
 
 
 class Huggingface:
@@ -54,6 +63,8 @@ class Huggingface:
 
     def classes(self, task: Task) -> tuple[str, ...]:
         """Matched by name, or by order where the model has only default names (``LABEL_0``)."""
+        if task.kind == "features":
+            raise StillhouseError(f"{self.name}: must be given texts, got a transfer set of features")
         count = self.model.config.num_labels
         names = [str(self.model.config.id2label[i]) for i in range(count)]
         if task.target == "regression":
@@ -96,7 +107,7 @@ class Huggingface:
         import torch
 
         width = max(len(row) for row in ids)
-        padded = np.full((len(ids), width), self.tokenizer.pad_token_id or 0, np.int64)
+        padded = np.full((len(ids), width), self.model.config.pad_token_id, np.int64)
         mask = np.zeros((len(ids), width), np.int64)
         inputs = {"input_ids": padded, "attention_mask": mask}
         if types is not None:
@@ -119,8 +130,9 @@ class Huggingface:
 
         folder.mkdir(parents=True, exist_ok=True)
         table = self.model.get_input_embeddings().weight.detach().to(torch.float16).cpu().contiguous()
-        write_file(folder / "embeddings.safetensors", save({"embeddings": table}))
+        # The embeddings come last: where they are, both are.
         write_file(folder / "tokenizer.json", self.tokenizer.backend_tokenizer.to_str().encode())
+        write_file(folder / "embeddings.safetensors", save({"embeddings": table}))
 
     def _render(self, texts: pa.ChunkedArray, mask_token: str | None) -> pa.ChunkedArray:
         own = self.tokenizer.mask_token or self.tokenizer.unk_token
@@ -157,10 +169,22 @@ def _load(name: str, dtype: str) -> tuple[Any, Any]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForSequenceClassification.from_pretrained(name, dtype=getattr(torch, dtype))
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            name, dtype=getattr(torch, dtype), output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise StillhouseError(f"{name}: must be a sequence-classification model and its tokenizer: {reason}") from None
+    # What the file lacks, transformers fills with random numbers, and says so only in a log.
+    missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded.get("mismatched_keys", ()))
+    if missing:
+        raise StillhouseError(
+            f"{name}: must be a sequence-classification model with all its weights, got none for {', '.join(missing[:3])}"
+        )
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    if model.config.pad_token_id is None:
+        raise StillhouseError(f"{name}: tokenizer or config.json must name a padding token, got none")
     return tokenizer, model.to(device).eval()
 
 

@@ -169,7 +169,7 @@ def _load_encoder(encoder: str) -> tuple[Any, Any]:
 
 def _teacher_row(teacher: Huggingface, task: Task, test: Path, out: Path) -> Row:
     """Labels the test file, which also says how fast the teacher is."""
-    augment_file(Source(test), replace(task, classes=task.classes), out / "T-test", None)
+    augment_file(Source(test), replace(task, classes=task.classes), out / "T-test", copies=0)
     transfer = TransferSet.open(out / "T-test")
     done = label(transfer, teacher, out / "L-test", progress=False)
     rows = pa.concat_tables(list(transfer.tables()))

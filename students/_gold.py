@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 
 from transferset import Task
 
-Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.bool_] | npt.NDArray[np.float32]
 
 
 def gold_targets(labels: pa.ChunkedArray, task: Task) -> tuple[Targets, npt.NDArray[np.bool_]]:
     """The targets of B rows, and which rows have one, (B,).
 
-    Class numbers (B,) for classification, 0 or 1 (B, C) for multi-label, scores (B, 1) for regression.
+    Class numbers (B,), int64, for classification; bool (B, C) for multi-label; scores (B, 1), float32, for regression.
 
     >>> task = Task("text", ("a",), "b", classes=("no", "yes"))
     >>> gold_targets(pa.chunked_array([["yes", None]]), task)
@@ -27,8 +27,8 @@ def gold_targets(labels: pa.ChunkedArray, task: Task) -> tuple[Targets, npt.NDAr
     if task.target == "classification":
         codes = pc.fill_null(pc.index_in(labels, value_set=pa.array(task.classes)), 0)
         return codes.to_numpy().astype(np.int64), there
-    flags = np.zeros((len(labels), len(task.classes)), np.float32)
+    flags = np.zeros((len(labels), len(task.classes)), np.bool_)
     lists = labels.combine_chunks()
     codes = pc.index_in(pc.list_flatten(lists), value_set=pa.array(task.classes)).to_numpy()
-    flags[pc.list_parent_indices(lists).to_numpy(), codes] = 1
+    flags[pc.list_parent_indices(lists).to_numpy(), codes] = True
     return flags, there

@@ -54,8 +54,13 @@ def _teacher_vectors(folder: Path, words: Sequence[str]) -> Vectors:
             f"{folder}: must hold the teacher's embeddings, got none: run `stillhouse label` with a teacher that"
             " has them, or train with --vectors random or a file"
         )
-    table = load_file(folder / "embeddings.safetensors")["embeddings"].astype(np.float32)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    try:
+        table = load_file(folder / "embeddings.safetensors")["embeddings"].astype(np.float32)
+        tokenizer = Tokenizer.from_str((folder / "tokenizer.json").read_text("utf-8"))
+    except Exception as error:  # the tokenizers library raises nothing narrower
+        raise StillhouseError(
+            f"{folder}: must hold the teacher's embeddings and tokenizer: {error}: delete it and label again"
+        ) from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     # A word inside a sentence follows a space, which byte-level tokenizers make part of it.

@@ -28,8 +28,9 @@ def scores(logits: Logits, gold: Targets, task: Task) -> dict[str, float]:
     0.5
     """
     if task.target == "regression":
-        student, true = logits[:, 0], gold[:, 0]
-        constant = np.ptp(student) == 0 or np.ptp(true) == 0
+        student, true = logits[:, 0].astype(np.float64), gold[:, 0].astype(np.float64)
+        # Up to rounding: a correlation of what rounding left would mean nothing.
+        constant = any(np.ptp(each) <= 1e-12 * max(1e-300, np.abs(each).max()) for each in (student, true))
         return {
             "pearson": 0.0 if constant else float(stats.pearsonr(student, true).statistic),
             "spearman": 0.0 if constant else float(stats.spearmanr(student, true).statistic),
@@ -50,7 +51,7 @@ def scores(logits: Logits, gold: Targets, task: Task) -> dict[str, float]:
     return {
         "accuracy": float(sk.accuracy_score(gold, chosen)),
         "f1": float(f1),
-        "mcc": float(sk.matthews_corrcoef(gold, chosen)),
+        "mcc": float(sk.matthews_corrcoef(gold, chosen)) if len(np.union1d(gold, chosen)) > 1 else 0.0,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ class Student:
 
     def save(self, folder: Path, metrics: Mapping[str, Any], state: Mapping[str, Tensor] | None = None) -> None:
         """Writes the student into a directory; ``config.json`` comes last, so a directory that has it is whole."""
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "_checkpoint").mkdir(parents=True, exist_ok=True)
         weights = {name: each.contiguous() for name, each in (state or self.model.state_dict()).items()}
         config = {
             "format": FORMAT,
@@ -89,10 +90,12 @@ class Student:
             "lowercase": self.vocabulary.lowercase,
             "made_from": self.made_from,
         }
-        write_file(folder / "model.safetensors", save(weights))
-        write_json(folder / "vocabulary.json", list(self.vocabulary.words))
-        write_json(folder / "metrics.json", metrics)
-        write_json(folder / "config.json", config)
+        scratch = folder / "_checkpoint"
+        write_file(folder / "model.safetensors", save(weights), scratch)
+        write_json(folder / "vocabulary.json", list(self.vocabulary.words), scratch)
+        write_json(folder / "metrics.json", metrics, scratch)
+        write_json(folder / "config.json", config, scratch)
+        shutil.rmtree(scratch)
 
     @classmethod
     def load(cls, folder: Path | str) -> Student:
@@ -111,6 +114,7 @@ class Student:
             task = Task.from_json(config["task"])
             words = tuple(_read_json(folder / "vocabulary.json", list))
             vocabulary = Vocabulary(words, config["mask_token"], config["lowercase"])
+            vocabulary.encode(pa.array([""]))
             architecture = load_architecture(config["student"], config["parameters"])
             made_from = config["made_from"]
         except (KeyError, TypeError, AttributeError, pa.ArrowException) as error:
@@ -119,9 +123,9 @@ class Student:
         try:
             model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
         except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[-1].strip()
             raise StillhouseError(
-                f"{folder / 'model.safetensors'}: must hold the weights that config.json describes:"
-                f" {str(error).splitlines()[0]}"
+                f"{folder / 'model.safetensors'}: must hold the weights that config.json describes: {reason}"
             ) from None
         return cls(task, architecture, vocabulary, model, made_from)
 
@@ -152,9 +156,9 @@ def architecture_name(architecture: Architecture) -> str:
     return type(architecture).__module__.rpartition(".")[2]
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file whole or not at all."""
-    write_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+def write_json(path: Path, value: Any, scratch: Path) -> None:
+    """Writes a JSON file whole or not at all; ``scratch`` is where it is unfinished."""
+    write_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(), scratch)
 
 
 def _read_json(path: Path, kind: type[Any]) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from ._gold import Targets, gold_targets
 from ._vectors import starting_vectors
 from ._vocabulary import Tokens, Vocabulary, learn_vocabulary
 from .evaluate import read_labelled
-from .metrics import scores
+from .metrics import main_metric, scores
 from .objectives import Objective
 from .student import Architecture, Student, architecture_name, write_json
 
@@ -102,12 +101,11 @@ def train(
     run.resume(out / "_checkpoint", made_from)
     while run.epoch < training.epochs:
         run.train_epoch(progress)
-        run.note(judge.measure())
+        run.note(judge.measure(), f"dev_{main_metric(student.task)}")
         run.checkpoint(out / "_checkpoint", made_from)
     student.model.load_state_dict(run.best)
     metrics = {"history": run.history, "best_epoch": run.best_epoch}
     student.save(out, metrics)
-    shutil.rmtree(out / "_checkpoint")
     return student, metrics
 
 
@@ -226,12 +224,11 @@ class _Run:
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "loss": losses / total})
 
-    def note(self, dev: Mapping[str, float]) -> None:
-        """Adds the dev metrics to the history, and keeps the weights if they are the best so far."""
+    def note(self, dev: Mapping[str, float], metric: str) -> None:
+        """Adds the dev metrics to the history, and keeps the weights if ``metric`` is the best so far."""
         self.history[-1].update(dev)
-        name = next((f"dev_{m}" for m in ("accuracy", "pearson") if f"dev_{m}" in dev), None)
         best = self.history[self.best_epoch - 1] if self.best_epoch else None
-        if name is None or best is None or self.history[-1][name] > best[name]:
+        if not dev or best is None or self.history[-1][metric] > best[metric]:
             self.best_epoch = self.epoch
             self.best = {key: each.detach().clone() for key, each in self.model.state_dict().items()}
 
@@ -277,7 +274,7 @@ class _Run:
         file = f"epoch-{self.epoch}.safetensors"
         write_file(folder / file, save({name: each.contiguous() for name, each in tensors.items()}))
         state_record = {"epoch": self.epoch, "best_epoch": self.best_epoch, "history": self.history, "steps": steps}
-        write_json(folder / "state.json", {"file": file, "made_from": made_from, **state_record})
+        write_json(folder / "state.json", {"file": file, "made_from": made_from, **state_record}, folder)
         for old in folder.glob("epoch-*.safetensors"):
             if old.name != file:
                 old.unlink()

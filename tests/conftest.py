@@ -10,10 +10,39 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-WORDS = (
-    "a the film movie plot acting is was not never good great fine bad dull awful funny slow and but very so this it "
-    "story of with no . , !"
-).split()
+WORDS = [
+    "a",
+    "the",
+    "film",
+    "movie",
+    "plot",
+    "acting",
+    "is",
+    "was",
+    "not",
+    "never",
+    "good",
+    "great",
+    "fine",
+    "bad",
+    "dull",
+    "awful",
+    "funny",
+    "slow",
+    "and",
+    "but",
+    "very",
+    "so",
+    "this",
+    "it",
+    "story",
+    "of",
+    "with",
+    "no",
+    ".",
+    ",",
+    "!",
+]
 
 
 @pytest.fixture(scope="session")

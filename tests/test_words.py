@@ -1,5 +1,6 @@
 """Where the words of a text are: the documented rule, case by case, and what holds for any text."""
 
+# ruff: noqa: RUF001 - characters that look like others are what is tested
 from __future__ import annotations
 
 import unicodedata
@@ -335,11 +336,6 @@ def test_a_whole_phrase_may_be_of_several_words_or_of_pattern_characters():
     assert words_of("a.*b", (".*",)) == ["a", ".*", "b"]
 
 
-def test_a_whole_phrase_inside_a_longer_one_does_not_cut_it():
-    for whole in ((MASK, "MASK"), ("MASK", MASK)):
-        assert words_of("MASK [MASK]", whole) == ["MASK", MASK]
-
-
 def test_what_is_given_is_not_changed():
     texts = pa.array(["it's a e\u0301 film", "x"])
     before = texts.to_pylist()
@@ -349,12 +345,8 @@ def test_what_is_given_is_not_changed():
 
 def test_sst2_is_split_much_as_it_is_tokenised(shared):
     """The corpus is in Penn tokens already: what stands between blanks is nearly always one word."""
-    lines = (shared / "data" / "sst2" / "test.tsv").read_text("utf-8").splitlines()[1:]
+    lines = (shared / "data" / "sst2" / "test.tsv").read_text("utf-8").split("\n")[1:-1]
     texts = [line.split("\t")[0] for line in lines]
-    assert sum(words_of_text == text.split() for words_of_text, text in zip(_all_words(texts), texts, strict=True)) > (
-        0.85 * len(texts)
-    )
-
-
-def _all_words(texts):
-    return by_text(split_words(pa.array(texts)))
+    found = by_text(split_words(pa.array(texts)))
+    same = sum(words == text.split() for words, text in zip(found, texts, strict=True))
+    assert same > 0.85 * len(texts)

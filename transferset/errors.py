@@ -25,7 +25,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> StillhouseError:
     >>> print(unknown("recipe", "tang2091", ["munge", "tang2019"]))
     recipe: must be one of munge, tang2019, got 'tang2091': did you mean 'tang2019'?
     """
-    names = list(known)
+    names = [each if each.isprintable() else repr(each) for each in known]
     lowered = {each.lower(): each for each in names}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     hint = f": did you mean {lowered[near[0]]!r}?" if near else ""

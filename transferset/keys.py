@@ -133,7 +133,7 @@ def find_keys(run: Keys, keys: Keys) -> npt.NDArray[np.int64]:
 def _one_chunk(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if not isinstance(column, pa.ChunkedArray):
         return column
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _cells(column: pa.Array) -> list[bytes]:

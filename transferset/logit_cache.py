@@ -116,15 +116,14 @@ class LogitCache:
         return problems
 
     def _order(self, task: Task) -> Sequence[int]:
-        if task.target == "regression" and self.outputs == 1:
-            return [0]
-        wanted = task.classes or self.classes
-        if sorted(wanted) != sorted(self.classes):
+        regression = task.target == "regression"
+        wanted = () if regression else task.classes or self.classes
+        if sorted(wanted) != sorted(self.classes) or regression == bool(wanted):
             raise StillhouseError(
-                f"{self.store.path}: classes must be those of the task ({', '.join(wanted)}),"
+                f"{self.store.path}: classes must be those of the task ({', '.join(wanted) or 'a score'}),"
                 f" got {', '.join(self.classes) or 'a score'}"
             )
-        return [self.classes.index(name) for name in wanted]
+        return [self.classes.index(name) for name in wanted] or [0]
 
 
 def _matrix(column: pa.ChunkedArray, outputs: int) -> Logits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -99,12 +99,14 @@ def check_at_least(where: str, value: float, least: float) -> None:
 def _typed(value: Any, kind: Any, where: str) -> Any:
     choices = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     for choice in choices:
-        if get_origin(choice) is tuple and isinstance(value, list | tuple):
+        origin = get_origin(choice)
+        if origin is tuple and isinstance(value, list | tuple):
             return tuple(_typed(each, get_args(choice)[0], where) for each in value)
-        if choice is float and isinstance(value, int) and not isinstance(value, bool):
+        if origin is Callable and callable(value):
+            return value
+        if choice is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
             return float(value)
-        plain = choice if isinstance(choice, type) else object
-        if isinstance(value, plain) and not (plain is int and isinstance(value, bool)):
+        if isinstance(choice, type) and isinstance(value, choice) and not (choice is int and isinstance(value, bool)):
             return value
     names = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
-    raise StillhouseError(f"{where} must be {names}, got {value!r}")
+    raise StillhouseError(f"{where} must be {names}, got {repr(value)[:60]}")

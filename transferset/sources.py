@@ -10,6 +10,7 @@ import codecs
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -50,9 +51,9 @@ class Source:
         if self.format not in FORMATS:
             raise StillhouseError(f"{self.path}: must end in one of {', '.join(FORMATS)}, got {self.path.suffix!r}")
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise StillhouseError(f"encoding: must be one Python knows, got {self.encoding!r}") from None
+            "a".encode(self.encoding).decode(self.encoding, "surrogateescape")
+        except (LookupError, ValueError):
+            raise StillhouseError(f"encoding: must be a text encoding of Python, got {self.encoding!r}") from None
 
     @property
     def format(self) -> str:
@@ -66,16 +67,16 @@ class Source:
             StillhouseError: the file is empty or cannot be read in its format.
         """
         if self.format == ".parquet":
-            return list(_parquet_schema(self.path).names)
+            return self._distinct(_parquet_schema(_parquet_files(self.path)[0]).names)
         if self.format == ".txt":
             return ["text"]
-        with self._open() as stream:
+        with self._open() as stream, self._decoding():
             first = next(self._rows(stream), None)
         if first is None:
             raise StillhouseError(f"{self.path}: must hold at least one row, got an empty file")
         if self.format == ".jsonl":
             return list(_as_object(self.path, 1, first))
-        return self._names(first)
+        return self._distinct(first if self.header else [str(i + 1) for i in range(len(first))])
 
     def batches(self, columns: Sequence[str], rows: int = 8192) -> Iterator[pa.RecordBatch]:
         """The wanted columns, ``rows`` rows at a time, as strings (jsonl and Parquet: as they are).
@@ -87,23 +88,35 @@ class Source:
         for column in columns:
             if column not in known:
                 raise unknown(f"{self.path}: column", column, known)
+            if not column.isprintable():
+                raise StillhouseError(f"{self.path}: a column's name must be printable, got {column!r}")
         if self.format == ".parquet":
             yield from _parquet_batches(self.path, columns, rows)
         else:
             yield from self._text_batches(columns, known, rows)
 
     def _text_batches(self, columns: Sequence[str], known: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with self._open() as stream:
+        with self._open() as stream, self._decoding():
             records = self._rows(stream)
             if self.header and self.format in (".csv", ".tsv"):
                 next(records)
             first_row = 1
+            families: dict[str, str] = {}
             while chunk := list(islice(records, rows)):
                 if self.format == ".jsonl":
                     cells = self._object_cells(chunk, columns, first_row)
                 else:
                     cells = self._field_cells(chunk, [known.index(c) for c in columns], len(known), first_row)
                 arrays = [_to_arrow(self.path, c, values, first_row) for c, values in zip(columns, cells, strict=True)]
+                for column, array in zip(columns, arrays, strict=True):
+                    family = families.setdefault(column, _family(array.type))
+                    if _family(array.type) not in (family, "null") and family != "null":
+                        raise StillhouseError(
+                            f"{self.path}: from row {first_row}, column {column!r} must hold a {family} as before,"
+                            f" got a {_family(array.type)}"
+                        )
+                    if family == "null":
+                        families[column] = _family(array.type)
                 yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
                 first_row += len(chunk)
 
@@ -137,12 +150,18 @@ class Source:
             return (line.rstrip("\r\n").split(delimiter) for line in stream)
         return _quoted_rows(self.path, stream, delimiter)
 
-    def _names(self, first: Row) -> list[str]:
-        names = [str(i + 1) for i in range(len(first))] if not self.header else list(first)
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            yield
+        except UnicodeError as error:
+            raise StillhouseError(f"{self.path}: must be text in {self.encoding}: {error}") from None
+
+    def _distinct(self, names: Sequence[str]) -> list[str]:
         for name in names:
-            if names.count(name) > 1:
+            if list(names).count(name) > 1:
                 raise StillhouseError(f"{self.path}: column names must differ, got {name!r} twice")
-        return names
+        return list(names)
 
 
 def _quoted_rows(path: Path, stream: IO[str], delimiter: str) -> Iterator[Row]:
@@ -158,7 +177,7 @@ def _quoted_rows(path: Path, stream: IO[str], delimiter: str) -> Iterator[Row]:
 def _as_object(path: Path, row: int, line: Row) -> dict[str, Any]:
     try:
         value = json.loads(line[0])
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise StillhouseError(f"{path}: row {row} must be one JSON object on a line: {error}") from None
     if not isinstance(value, dict):
         raise StillhouseError(f"{path}: row {row} must be a JSON object, got {type(value).__name__}")
@@ -171,7 +190,31 @@ def _to_arrow(path: Path, column: str, values: list[Any], first_row: int) -> pa.
     except (UnicodeEncodeError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         for offset, value in enumerate(values):
             _check_value(f"{path}: row {first_row + offset}, column {column!r}", value)
-        raise StillhouseError(f"{path}: column {column!r} must hold values of one type, got a mixture") from None
+        odd = _first_odd(values)
+        raise StillhouseError(
+            f"{path}: row {first_row + odd}, column {column!r} must hold a value of the type of those before it,"
+            f" got {str(values[odd])[:40]!r}"
+        ) from None
+
+
+def _family(kind: pa.DataType) -> str:
+    """What a JSON column holds: text, number, list, ..."""
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    return {"string": "text", "bool": "truth value"}.get(str(kind), str(kind).partition("<")[0])
+
+
+def _first_odd(values: list[Any]) -> int:
+    """The place of the first value that does not go into one array with those before it."""
+    fits, fails = 0, len(values)
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        try:
+            pa.array(values[:middle])
+            fits = middle
+        except (pa.ArrowException, OverflowError):
+            fails = middle
+    return fails - 1
 
 
 def _check_value(where: str, value: Any) -> None:
@@ -192,13 +235,16 @@ def _parquet_files(path: Path) -> list[Path]:
     return files
 
 
-def _parquet_schema(path: Path) -> pa.Schema:
-    first = _parquet_files(path)[0]
-    return _reading(first, lambda: pq.read_schema(first))
+def _parquet_schema(file: Path) -> pa.Schema:
+    return _reading(file, lambda: pq.read_schema(file))
 
 
 def _parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
     for file in _parquet_files(path):
+        names = _parquet_schema(file).names
+        for column in columns:
+            if column not in names:
+                raise unknown(f"{file}: column", column, names)
         parquet = _reading(file, lambda file=file: pq.ParquetFile(file))
         with parquet:
             batches: Iterable[pa.RecordBatch] = parquet.iter_batches(batch_size=rows, columns=list(columns))

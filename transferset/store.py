@@ -21,6 +21,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ from xxhash import xxh3_128_hexdigest
 from .errors import StillhouseError
 
 FORMAT = 1
+_PART_NAME = re.compile(r"part-[0-9]{6,}-[0-9a-f]{16}\.parquet")
 _KINDS = {"transfer set": "stillhouse augment", "logit cache": "stillhouse label"}
 
 
@@ -71,11 +73,13 @@ class Store:
         """
         path = Path(path)
         wanted = f"a {kind}" if kind else "a transfer set or a logit cache"
+        if path.is_file():
+            raise StillhouseError(f"{path}: must be {wanted}, got a file")
         record = _read_json(path / "_manifest" / "about.json")
         if record is None:
             made_by = f": make one with `{_KINDS[kind]}`" if kind in _KINDS else ""
             unfinished = (path / "_scratch").is_dir()
-            got = "an unfinished one" if unfinished else "nothing there" if not path.exists() else "no manifest"
+            got = "an unfinished one" if unfinished else "no manifest in it" if path.exists() else "nothing there"
             raise StillhouseError(f"{path}: must be {wanted}, got {got}{made_by}")
         if not isinstance(record.get("format"), int) or record["format"] > FORMAT:
             raise StillhouseError(
@@ -105,12 +109,13 @@ class Store:
             with contextlib.suppress(FileExistsError):
                 _link_json(path, path / "_manifest" / "about.json", record)
         store = cls.open(path, kind)
-        for name in sorted({*about, *store.about}):
-            if store.about.get(name) != about.get(name):
-                raise StillhouseError(
-                    f"{path}: {name} must be what the {kind} was made with ({_brief(store.about.get(name))}),"
-                    f" got {_brief(about.get(name))}: use another --out"
-                )
+        different = _difference(store.about, about)
+        if different is not None:
+            name, old, new = different
+            raise StillhouseError(
+                f"{path}: {name} must be what the {kind} was made with ({_brief(old)}), got {_brief(new)}:"
+                " use another --out or --force"
+            )
         return store
 
     def parts(self) -> list[Part]:
@@ -119,14 +124,8 @@ class Store:
         Raises:
             StillhouseError: a record that cannot be read.
         """
-        parts = []
-        for file in sorted((self.path / "_manifest").glob("[0-9]*.json")):
-            record = _read_json(file)
-            try:
-                parts.append(Part(**(record or {})))
-            except TypeError:
-                raise StillhouseError(f"{file}: must be the record of a part, got other fields") from None
-        return parts
+        files = (self.path / "_manifest").glob("[0-9]*.json")
+        return sorted((_read_record(file) for file in files), key=lambda part: part.slot)
 
     def rows(self) -> int:
         """The number of committed rows."""
@@ -157,7 +156,9 @@ class Store:
             except FileExistsError:
                 if slot is not None:
                     return next(each for each in self.parts() if each.slot == slot)
-                (self.path / name).unlink(missing_ok=True)
+                # Another writer of the same rows has the same file name, and may have committed it.
+                if all(part.file != name for part in self.parts()):
+                    (self.path / name).unlink(missing_ok=True)
                 wanted = self._next_slot()
                 continue
             return part
@@ -177,7 +178,7 @@ class Store:
             data = (self.path / part.file).read_bytes()
         except OSError as error:
             raise StillhouseError(f"{self.path / part.file}: must be readable: {error.strerror}") from None
-        if xxh3_128_hexdigest(data) != part.checksum:
+        if len(data) != part.bytes or xxh3_128_hexdigest(data) != part.checksum:
             raise StillhouseError(
                 f"{self.path / part.file}: must have checksum {part.checksum}, got another: the file was damaged or"
                 f" edited; delete it with its record _manifest/{part.slot:06d}.json and run the command that made it"
@@ -211,7 +212,8 @@ class Store:
         """
         with self.lock("exclusive"):
             named = {part.file for part in self.parts()}
-            orphans = [file for file in sorted(self.path.glob("part-*.parquet")) if file.name not in named]
+            files = sorted(file for file in self.path.iterdir() if _PART_NAME.fullmatch(file.name))
+            orphans = [file for file in files if file.name not in named]
             for file in orphans:
                 file.unlink()
             if (self.path / "_scratch").is_dir():
@@ -236,6 +238,8 @@ def claim_directory(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise StillhouseError(f"{path}: must be a directory, got a file")
+    if (path / "_manifest").is_file():
+        raise StillhouseError(f"{path / '_manifest'}: must be a directory, got a file")
     if path.is_dir():
         foreign = next((each for each in sorted(path.iterdir()) if not _is_ours(each)), None)
         if foreign is not None and not (path / "_manifest").is_dir():
@@ -340,8 +344,33 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return value
 
 
+def _read_record(file: Path) -> Part:
+    try:
+        part = Part(**(_read_json(file) or {}))
+        named = f"part-{part.slot:06d}-{part.checksum[:16]}.parquet"
+    except (TypeError, ValueError):
+        raise StillhouseError(f"{file}: must be the record of a part, got other fields") from None
+    if file.name != f"{part.slot:06d}.json" or part.file != named:
+        raise StillhouseError(f"{file}: must be the record of {named}, got that of {part.file}")
+    return part
+
+
 def _is_ours(path: Path) -> bool:
-    return path.name in ("_manifest", "_scratch") or path.name.startswith("part-")
+    return path.name in ("_manifest", "_scratch") or bool(_PART_NAME.fullmatch(path.name))
+
+
+def _difference(old: Any, new: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """The first leaf in which two JSON values differ, in the order of the new one: its name, old and new value."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in (*new, *(key for key in old if key not in new)):
+            found = _difference(old.get(key), new.get(key), f"{name} {key}".strip())
+            if found is not None:
+                return found
+        return None
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and dict in map(type, new):
+        pairs = enumerate(zip(old, new, strict=True), 1)
+        return next((each for n, (a, b) in pairs if (each := _difference(a, b, f"{name} {n}"))), None)
+    return None if old == new else (name, old, new)
 
 
 def _brief(value: Any) -> str:

@@ -106,10 +106,16 @@ class _Where:
 def _texts(values: pa.Array, where: _Where) -> pa.Array:
     if not _is_text(values.type):
         raise StillhouseError(f"{where.row(0)} must hold text, got {_plain(values.type)}")
-    texts = values.cast(pa.string())
+    texts = _decoded(values, where)
     if texts.null_count:
         offset = where.first(texts.is_null())
         raise StillhouseError(f"{where.row(offset)} must hold text, got null")
+    return texts
+
+
+def _decoded(values: pa.Array, where: _Where) -> pa.Array:
+    """Text of any Arrow type as strings that are known to be UTF-8; Parquet does not promise it."""
+    texts = values.cast(pa.string())
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
@@ -152,7 +158,10 @@ def _class_names(values: pa.Array, where: _Where) -> pa.Array:
     if pa.types.is_null(kind):
         return values.cast(pa.string())
     if pa.types.is_floating(kind):
-        fraction = pc.not_equal(pc.floor(values), values)
+        values = values.cast(pa.float64())
+        # Beyond 2**53 not every whole number is a float.
+        whole = pc.and_(pc.equal(pc.floor(values), values), pc.less(pc.abs(values), 2.0**53))
+        fraction = pc.fill_null(pc.invert(whole), False)
         if pc.any(fraction).as_py():
             offset = where.first(fraction)
             raise StillhouseError(
@@ -161,18 +170,26 @@ def _class_names(values: pa.Array, where: _Where) -> pa.Array:
         values = values.cast(pa.int64())
     elif not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         raise StillhouseError(f"{where.row(0)} must hold a class name or number, got {_plain(kind)}")
-    names = values.cast(pa.string())
+    names = _decoded(values, where) if _is_text(kind) else values.cast(pa.string())
     return pc.if_else(pc.equal(names, ""), pa.scalar(None, pa.string()), names)
 
 
 def _label_lists(values: pa.Array, where: _Where) -> pa.Array:
+    if pa.types.is_null(values.type):
+        return values.cast(pa.list_(pa.string()))
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         try:
             return values.cast(pa.list_(pa.string()))
         except pa.ArrowException:
             pass
     elif _is_text(values.type):
-        texts = values.cast(pa.string())
+        texts = _decoded(values, where)
+        doubled = pc.match_substring_regex(texts, r"^\||\|\||\|$")
+        if pc.any(doubled).as_py():
+            offset = where.first(pc.fill_null(doubled, False))
+            raise StillhouseError(
+                f"{where.row(offset)} must hold names joined by {LABEL_SEPARATOR!r}, got {texts[offset].as_py()!r}"
+            )
         filled = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
         lists = pc.split_pattern(pc.fill_null(filled, LABEL_SEPARATOR), LABEL_SEPARATOR)
         empty = pa.array([[]], pa.list_(pa.string())).take(pa.array(np.zeros(len(texts), np.int64)))
@@ -189,7 +206,7 @@ def _numbers(values: pa.Array, where: _Where) -> pa.Array:
     try:
         numbers = values.cast(pa.float64())
     except pa.ArrowException:
-        offset = next(i for i in range(len(values)) if not _casts(values[i]))
+        offset = next(i for i in range(len(values)) if not _casts_to(values[i], pa.float64()))
         raise StillhouseError(
             f"{where.row(offset)} must hold a number, got {str(values[offset].as_py())[:40]!r}"
         ) from None
@@ -202,12 +219,11 @@ def _numbers(values: pa.Array, where: _Where) -> pa.Array:
 
 def _features(values: pa.Array, kind: pa.DataType, where: _Where) -> pa.Array:
     known = _known_cells(values)
-    if kind == pa.string() and not _is_text(known.type) and not pa.types.is_null(known.type):
-        return known.cast(pa.string())
     try:
-        return known.cast(kind)
+        return _decoded(known, where) if kind == pa.string() else known.cast(kind)
     except pa.ArrowException as error:
-        raise StillhouseError(f"{where.row(0)} and on must hold {_plain(kind)}: {error}") from None
+        reason = str(error).splitlines()[0]
+        raise StillhouseError(f"{where.row(0)} and on must hold {_plain(kind)}: {reason}") from None
 
 
 def _known_cells(values: pa.Array) -> pa.Array:
@@ -225,20 +241,19 @@ def _type_of(values: pa.Array) -> pa.DataType:
     kind = values.type
     if values.null_count == len(values):
         return pa.null()
-    if pa.types.is_boolean(kind):
-        return pa.bool_()
-    if pa.types.is_integer(kind):
+    if not _is_text(kind):
+        stored = {pa.types.is_boolean: pa.bool_(), pa.types.is_integer: pa.int64(), pa.types.is_floating: pa.float64()}
+        return next((each for of_kind, each in stored.items() if of_kind(kind)), pa.string())
+    if pc.any(pc.match_substring_regex(values, "^-?0[xX]")).as_py():
+        return pa.string()  # Arrow would read hexadecimal
+    if _casts_to(values, pa.int64()):
         return pa.int64()
-    if pa.types.is_floating(kind):
-        return pa.float64()
-    for candidate in (pa.int64(), pa.float64()):
-        try:
-            numbers = values.cast(candidate)
-        except pa.ArrowException:
-            continue
-        if candidate == pa.int64() or pc.all(pc.is_finite(numbers.drop_null())).as_py():
-            return candidate
-    return pa.string()
+    # A whole number too large for int64 is a name, such as an account's: as a float it would lose digits.
+    long = pc.match_substring_regex(values, r"^[+-]?[0-9]{16,}$")
+    if pc.any(long).as_py() or not _casts_to(values, pa.float64()):
+        return pa.string()
+    finite = pc.all(pc.is_finite(values.cast(pa.float64()).drop_null())).as_py()
+    return pa.float64() if finite else pa.string()
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
@@ -255,9 +270,9 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _casts(value: pa.Scalar) -> bool:
+def _casts_to(values: pa.Array | pa.Scalar, kind: pa.DataType) -> bool:
     try:
-        value.cast(pa.float64())
+        values.cast(kind)
     except pa.ArrowException:
         return False
     return True

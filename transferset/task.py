@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -101,6 +102,6 @@ def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
     ('1', '9', '10')
     """
     distinct = sorted(set(names))
-    if all(name.lstrip("-").isascii() and name.lstrip("-").isdigit() for name in distinct):
+    if all(re.fullmatch(r"-?[0-9]+", name) for name in distinct):
         return tuple(sorted(distinct, key=int))
     return tuple(distinct)

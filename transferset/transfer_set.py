@@ -30,7 +30,7 @@ class TransferSet:
         try:
             self.task = Task.from_json(store.about["task"])
             self.mask_token: str | None = store.about["mask_token"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise StillhouseError(f"{store.path}: _manifest/about.json must describe a transfer set: {error}") from None
 
     @classmethod

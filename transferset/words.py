@@ -32,7 +32,7 @@ _APOSTROPHES = (ord("'"), ord("\N{RIGHT SINGLE QUOTATION MARK}"))
 _ZERO_WIDTH_JOINER = 0x200D
 _CLITICS = ("s", "m", "d", "re", "ve", "ll")
 # A run of symbols longer than this many code points before and after is all that a neighbour test looks at.
-_PAD = 3
+_PAD = 4
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,15 @@ def _find_words(codes: Codes, joined: str, whole: Sequence[str]) -> tuple[Flags,
     padded = np.zeros(len(codes) + 2 * _PAD, np.uint32)
     padded[_PAD:-_PAD] = codes
     kinds = _kinds(padded)
-    before = np.roll(kinds, 1)
-    begins = kinds != before
-    begins |= kinds == _IDEOGRAPH
-    begins |= (kinds == _SYMBOL) & (padded != np.roll(padded, 1))
-    _join_inner_marks(padded, kinds, begins)
-    _split_clitics(padded, kinds, begins)
-    _join_extensions(padded, kinds, begins)
-    kinds, begins = kinds[_PAD:-_PAD], begins[_PAD:-_PAD]
-    inside = kinds != _SPACE
+    begins = np.zeros(len(padded), np.bool_)
+    # Marks and joiners belong to the character before them, so the rules look at the others alone.
+    kinds[(kinds == _EXTEND) & (np.roll(kinds, 1) == _SPACE)] = _SYMBOL
+    base = np.flatnonzero(kinds != _EXTEND)
+    after_joiner = base[1:][(padded[base[1:] - 1] == _ZERO_WIDTH_JOINER) & (np.diff(base) > 1)]
+    kinds[base], begins[base] = _apply_rules(padded[base], kinds[base])
+    begins[after_joiner[kinds[after_joiner] == _SYMBOL]] = False
+    inside = (kinds != _SPACE)[_PAD:-_PAD]
+    begins = begins[_PAD:-_PAD]
     for phrase in whole:
         for match in re.finditer(re.escape(phrase), joined):
             a, b = match.span()
@@ -131,6 +131,15 @@ def _find_words(codes: Codes, joined: str, whole: Sequence[str]) -> tuple[Flags,
             begins[a] = True
             begins[b : b + 1] = True
     return inside, begins & inside
+
+
+def _apply_rules(codes: Codes, kinds: Kinds) -> tuple[Kinds, Flags]:
+    begins = kinds != np.roll(kinds, 1)
+    begins |= kinds == _IDEOGRAPH
+    begins |= (kinds == _SYMBOL) & (codes != np.roll(codes, 1))
+    _join_inner_marks(codes, kinds, begins)
+    _split_clitics(codes, kinds, begins)
+    return kinds, begins
 
 
 def _join_inner_marks(codes: Codes, kinds: Kinds, begins: Flags) -> None:
@@ -153,8 +162,9 @@ def _is_digit(codes: Codes) -> Flags:
 def _split_clitics(codes: Codes, kinds: Kinds, begins: Flags) -> None:
     at = np.flatnonzero(np.isin(codes, _APOSTROPHES))
     one, two = _lower(codes[at + 1]), _lower(codes[at + 2])
-    last_is_next = kinds[at + 2] != _WORD
-    last_is_second = kinds[np.minimum(at + 3, len(kinds) - 1)] != _WORD
+    # One clitic may follow another: I'd've.
+    ends = (kinds != _WORD) | np.isin(codes, _APOSTROPHES)
+    last_is_next, last_is_second = ends[at + 2], ends[at + 3]
     matched = np.zeros(len(at), np.bool_)
     for clitic in _CLITICS:
         if len(clitic) == 1:
@@ -172,21 +182,6 @@ def _split_clitics(codes: Codes, kinds: Kinds, begins: Flags) -> None:
 def _lower(codes: Codes) -> Codes:
     capital = (codes >= ord("A")) & (codes <= ord("Z"))
     return np.where(capital, codes + 32, codes)
-
-
-def _join_extensions(codes: Codes, kinds: Kinds, begins: Flags) -> None:
-    """Combining marks, joiners and what a joiner joins belong to the character before them."""
-    extensions = np.flatnonzero(kinds == _EXTEND)
-    for place in extensions.tolist():
-        # In order, so that a mark after a mark sees what the first one became.
-        alone = kinds[place - 1] == _SPACE
-        kinds[place] = _SYMBOL if alone else kinds[place - 1]
-        begins[place] = alone
-        after = place + 1
-        if (codes[place] == _ZERO_WIDTH_JOINER and kinds[after] == _SYMBOL and not alone) or kinds[after] == kinds[
-            place
-        ] == _WORD:
-            begins[after] = False
 
 
 def _kinds(codes: Codes) -> Kinds:

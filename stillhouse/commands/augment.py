@@ -29,7 +29,7 @@ _AUGMENTERS = discover("augment", "fit")
 @click.option(
     "--task", "target", default="classification", show_default=True, help="classification, multilabel or regression."
 )
-@click.option("--recipe", help=f"Recipe: {', '.join(published())}, or a TOML file.  [default: tang2019 for texts]")
+@click.option("--recipe", default="tang2019", show_default=True, help=f"{', '.join(published())}, or a TOML file.")
 @click.option("--copies", type=int, help="Most augmented copies of a row.  [default: the recipe's]")
 @click.option("--seed", default=0, show_default=True, help="Seed of every draw.")
 @click.option(
@@ -54,16 +54,9 @@ def command(source: str, out: str, force: bool, **options: Any) -> None:
     reading = {name: options.pop(name) for name in ("quote", "no_header", "encoding")}
     data = read_source(source, **reading)
     task = _task(data, options)
-    if options["recipe"] is None:
-        recipe = load_recipe("tang2019") if task.kind == "text" else None
-    else:
-        recipe = load_recipe(options["recipe"])
+    recipe = load_recipe(options["recipe"])
     changes = {name: given_parameters(name, cls, options) for name, cls in _AUGMENTERS.items()}
-    changes = {name: given for name, given in changes.items() if given}
-    if recipe is not None:
-        recipe = recipe.adjusted(changes)
-    elif changes:
-        raise StillhouseError(f"augment: options of {', '.join(changes)} must go with texts, got features")
+    recipe = recipe.adjusted({name: given for name, given in changes.items() if given})
     if force:
         clear(out, ["_manifest"])
     store = augment_file(

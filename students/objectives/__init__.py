@@ -21,8 +21,8 @@ class Objective(Protocol):
     def loss(self, logits: Tensor, teacher_logits: Tensor, gold: Tensor) -> Tensor:
         """The loss, a scalar, of the student's and the teacher's logits, both (B, C), and the gold targets.
 
-        Gold targets are class numbers (B,) for classification, 0 or 1 (B, C) for multi-label, scores (B, 1)
-        for regression; where there is no gold label they mean nothing.
+        Gold targets are class numbers (B,), int64, for classification, bool (B, C) for multi-label, scores
+        (B, 1), float32, for regression; where there is no gold label they mean nothing.
         """
         ...
 

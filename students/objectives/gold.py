@@ -29,6 +29,6 @@ class Gold:
         """A scalar."""
         if gold.dtype == torch.int64:
             return functional.cross_entropy(logits, gold)
-        if logits.shape[1] == 1:
-            return functional.mse_loss(logits, gold)
-        return functional.binary_cross_entropy_with_logits(logits, gold)
+        if gold.dtype == torch.bool:
+            return functional.binary_cross_entropy_with_logits(logits, gold.to(logits.dtype))
+        return functional.mse_loss(logits, gold)
