@@ -179,7 +179,8 @@ def _load(name: str, dtype: str) -> tuple[Any, Any]:
     missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded.get("mismatched_keys", ()))
     if missing:
         raise StillhouseError(
-            f"{name}: must be a sequence-classification model with all its weights, got none for {', '.join(missing[:3])}"
+            f"{name}: must be a sequence-classification model with all its weights,"
+            f" got none of {', '.join(missing[:3])}"
         )
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id

@@ -22,10 +22,11 @@ def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, t
     """(V, E): a vector for each entry of the vocabulary, scaled to a standard deviation of 0.4.
 
     ``spec`` is ``teacher`` (the mean of the teacher's input embeddings over a word's pieces, brought to ``width`` by
-    PCA), ``random``, or the name of a GloVe or word2vec file, whose own width must be ``width`` or more (then PCA).
+    PCA), ``random``, or the name of a GloVe or word2vec file. Wider vectors are cut by PCA, narrower ones are filled
+    up with zeros.
 
     Raises:
-        StillhouseError: no embeddings beside the cache, or a file that cannot be read or has too narrow vectors.
+        StillhouseError: no embeddings beside the cache, or a file that cannot be read.
     """
     random = np.random.default_rng(seed).normal(0.0, SCALE, (len(vocabulary), width)).astype(np.float32)
     random[PAD] = 0.0
@@ -35,10 +36,6 @@ def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, t
         found, vectors = np.arange(len(vocabulary.words)), _teacher_vectors(teacher_folder, vocabulary.words)
     else:
         found, vectors = read_vectors(spec, vocabulary.words)
-    if vectors.shape[1] < width:
-        raise StillhouseError(
-            f"vectors {spec}: must be at least as wide as the student's ({width}), got {vectors.shape[1]}"
-        )
     if len(found):
         random[found + len(SPECIAL)] = _reduce(vectors, width)
         random[UNKNOWN] = random[found + len(SPECIAL)].mean(0)
@@ -79,4 +76,6 @@ def _reduce(vectors: Vectors, width: int) -> Vectors:
         _, axes = np.linalg.eigh(centred.T @ centred)
         centred = np.asarray(centred @ axes[:, ::-1][:, :width], np.float32)
     spread = float(centred.std())
-    return np.asarray(centred * (SCALE / spread if spread > 0 else 1.0), np.float32)
+    filled = np.zeros((len(vectors), width), np.float32)
+    filled[:, : centred.shape[1]] = centred * (SCALE / spread if spread > 0 else 1.0)
+    return filled

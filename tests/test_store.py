@@ -583,6 +583,23 @@ def test_a_store_made_otherwise_is_refused_by_the_name_of_the_field(tmp_path, ab
 
 
 @pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"task": {"label": "stars"}}, r'task label must be .* made with \(null\), got "stars": use'),
+        ({"task": {"inputs": ["a", "b"]}}, r'task inputs must be .* made with \(\["a"\]\), got \["a", "b"\]: use'),
+        ({"steps": [{"rate": 0.1}, {"rate": 0.3}]}, r"steps 2 rate must be .* made with \(0\.2\), got 0\.3: use"),
+        ({"steps": [{"rate": 0.1}]}, r"steps must be what the logit cache was made with"),
+    ],
+)
+def test_a_difference_deep_in_the_description_is_named_by_its_place(tmp_path, about, message):
+    before = {"task": {"inputs": ["a"], "label": None}, "steps": [{"rate": 0.1}, {"rate": 0.2}]}
+    new_store(tmp_path, **before)
+    changed = {**before, **about, "task": {**before["task"], **about.get("task", {})}}
+    with pytest.raises(StillhouseError, match=message):
+        new_store(tmp_path, **changed)
+
+
+@pytest.mark.parametrize(
     ("record", "message"),
     [
         ({"format": 2, "kind": KIND, "about": {}}, "format must be 1 or older, got 2: upgrade stillhouse"),

@@ -183,7 +183,9 @@ class Store:
                 f"{self.path / part.file}: must have checksum {part.checksum}, got another: the file was damaged or"
                 f" edited; delete it with its record _manifest/{part.slot:06d}.json and run the command that made it"
             )
-        return pq.read_table(pa.BufferReader(data), columns=list(columns) if columns is not None else None)
+        wanted = list(columns) if columns is not None else None
+        # A part is small, and Arrow's threads now and then abort the process when they are torn down at its end.
+        return pq.read_table(pa.BufferReader(data), columns=wanted, use_threads=False)
 
     def verify(self) -> list[str]:
         """What is wrong with the store, a line each: parts gone, damaged or short, slots left open."""
@@ -238,8 +240,9 @@ def claim_directory(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise StillhouseError(f"{path}: must be a directory, got a file")
-    if (path / "_manifest").is_file():
-        raise StillhouseError(f"{path / '_manifest'}: must be a directory, got a file")
+    for name in ("_manifest", "_scratch"):
+        if (path / name).is_file():
+            raise StillhouseError(f"{path / name}: must be a directory, got a file")
     if path.is_dir():
         foreign = next((each for each in sorted(path.iterdir()) if not _is_ours(each)), None)
         if foreign is not None and not (path / "_manifest").is_dir():
