@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from transferset import StillhouseError, Task
-from transferset.store import write_file
+from transferset.files import write_file
 
 from ._block import Block
 
@@ -72,7 +72,7 @@ class Corpus:
             sink = pa.BufferOutputStream()
             pq.write_table(make(), sink)
             write_file(path, memoryview(sink.getvalue()))
-        return pq.read_table(path, use_threads=False)
+        return pq.read_table(path, use_threads=False, pre_buffer=False)
 
     def map_blocks(self, function: Callable[[Corpus, Block], pa.Table], doing: str) -> list[pa.Table]:
         """What ``function`` makes of each block, in order; with several workers it must be picklable."""

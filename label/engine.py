@@ -17,7 +17,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from transferset import Keys, KeySet, LogitCache, StillhouseError, TransferSet, find_keys, keys_from_arrow, sort_keys
-from transferset.store import claim_directory, directory_lock
+from transferset.files import claim_directory, directory_lock
 
 from .teacher import Teacher
 

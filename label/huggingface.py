@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from xxhash import xxh3_128
 
 from transferset import StillhouseError, Task, unknown
-from transferset.store import write_file
+from transferset.files import write_file
 
 from .teacher import Encoded
 

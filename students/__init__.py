@@ -1,10 +1,11 @@
 """Student models, what they are trained to match, training, evaluation."""
 
+from ._run import Training
 from .evaluate import evaluate, inputs_of
 from .objectives import Objective, load_objective, objectives
 from .predict import answers
 from .student import Architecture, Student, architecture_name, architectures, load_architecture
-from .trainer import Training, train
+from .trainer import train
 
 __all__ = [
     "Architecture",

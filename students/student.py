@@ -18,8 +18,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from transferset import StillhouseError, Task, unknown
+from transferset.files import write_file
 from transferset.parameters import build, describe, discover
-from transferset.store import write_file
 
 from ._vocabulary import Tokens, Vocabulary
 

@@ -22,7 +22,7 @@ from augment import Mask, Ngram, Pos, augment_file, load_recipe, preview
 from augment import _ingest as ingest_module
 from augment import engine as engine_module
 from transferset import Source, StillhouseError, Task, TransferSet, content_keys, keys_from_arrow
-from transferset.store import directory_lock
+from transferset.files import directory_lock
 
 TEXT = Task("text", ("text",), "label")
 STEPS = [Mask(rate=0.1), Pos(rate=0.1, tagger="classes"), Pos(rate=0.2, tagger=by_length), Ngram()]

@@ -18,7 +18,7 @@ from augment import Mask, Ngram, augment_file
 from label import Encoded, Labelled
 from label.engine import plan_batches
 from transferset import LogitCache, Source, StillhouseError, Task, TransferSet, sort_keys
-from transferset.store import directory_lock
+from transferset.files import directory_lock
 
 TASK = Task("text", ("text",), "label", classes=("neg", "pos"))
 TEXTS = [" ".join(f"w{n}" for n in range(first, first + (3, 1, 7, 2, 5)[first % 5])) for first in range(40)]

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transferset import StillhouseError, Store
-from transferset.store import claim_directory, write_file
+from transferset.files import claim_directory, write_file
 
 KIND = "logit cache"
 # The calls by which a store changes what is on disk.
@@ -716,7 +716,7 @@ def test_a_disk_that_fills_up_while_bytes_are_written_leaves_earlier_parts_whole
         path.write_bytes(data[: len(data) // 2])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("transferset.store._write_synced", write_half)
+    monkeypatch.setattr("transferset.files._write_synced", write_half)
     with pytest.raises(StillhouseError, match="No space left on device"):
         store.commit(numbers(1), {})
     assert temporary_files(tmp_path) == []

@@ -17,13 +17,9 @@ read. Whatever is killed, at any instant, loses at most the part that had no rec
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
-import re
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,9 +30,9 @@ import pyarrow.parquet as pq
 from xxhash import xxh3_128_hexdigest
 
 from .errors import StillhouseError
+from .files import PART_NAME, claim_directory, directory_lock, link_file, write_file
 
 FORMAT = 1
-_PART_NAME = re.compile(r"part-[0-9]{6,}-[0-9a-f]{16}\.parquet")
 _KINDS = {"transfer set": "stillhouse augment", "logit cache": "stillhouse label"}
 
 
@@ -107,7 +103,7 @@ class Store:
         if not (path / "_manifest" / "about.json").exists():
             record = {"format": FORMAT, "kind": kind, "about": about, "made_with": made_with}
             with contextlib.suppress(FileExistsError):
-                _link_json(path, path / "_manifest" / "about.json", record)
+                _link_json(path / "_manifest" / "about.json", record)
         store = cls.open(path, kind)
         different = _difference(store.about, about)
         if different is not None:
@@ -152,7 +148,7 @@ class Store:
             part = Part(wanted, name, table.num_rows, len(data), checksum, dict(notes))
             try:
                 write_file(self.path / name, data, scratch=self.path / "_scratch")
-                _link_json(self.path, self.path / "_manifest" / f"{wanted:06d}.json", asdict(part))
+                _link_json(self.path / "_manifest" / f"{wanted:06d}.json", asdict(part))
             except FileExistsError:
                 if slot is not None:
                     return next(each for each in self.parts() if each.slot == slot)
@@ -175,17 +171,21 @@ class Store:
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """One part, checked, with the wanted columns."""
         try:
-            data = (self.path / part.file).read_bytes()
+            # A buffer of Arrow's own: its threads may let go of it after Python has ended, and then one of Python's
+            # would abort the process.
+            with pa.OSFile(str(self.path / part.file)) as file:
+                data = file.read_buffer()
         except OSError as error:
-            raise StillhouseError(f"{self.path / part.file}: must be readable: {error.strerror}") from None
-        if len(data) != part.bytes or xxh3_128_hexdigest(data) != part.checksum:
+            raise StillhouseError(
+                f"{self.path / part.file}: must be readable: {os.strerror(error.errno or 0)}"
+            ) from None
+        if data.size != part.bytes or xxh3_128_hexdigest(data) != part.checksum:
             raise StillhouseError(
                 f"{self.path / part.file}: must have checksum {part.checksum}, got another: the file was damaged or"
                 f" edited; delete it with its record _manifest/{part.slot:06d}.json and run the command that made it"
             )
         wanted = list(columns) if columns is not None else None
-        # A part is small, and Arrow's threads now and then abort the process when they are torn down at its end.
-        return pq.read_table(pa.BufferReader(data), columns=wanted, use_threads=False)
+        return pq.read_table(pa.BufferReader(data), columns=wanted, use_threads=False, pre_buffer=False)
 
     def verify(self) -> list[str]:
         """What is wrong with the store, a line each: parts gone, damaged or short, slots left open."""
@@ -214,7 +214,7 @@ class Store:
         """
         with self.lock("exclusive"):
             named = {part.file for part in self.parts()}
-            files = sorted(file for file in self.path.iterdir() if _PART_NAME.fullmatch(file.name))
+            files = sorted(file for file in self.path.iterdir() if PART_NAME.fullmatch(file.name))
             orphans = [file for file in files if file.name not in named]
             for file in orphans:
                 file.unlink()
@@ -232,101 +232,8 @@ class Store:
         return parts[-1].slot + 1 if parts else 0
 
 
-def claim_directory(path: Path) -> None:
-    """Makes a directory a store may live in, or checks that it is one: empty, or a store's already.
-
-    Raises:
-        StillhouseError: it is a file, it holds other things, or it cannot be made.
-    """
-    if path.exists() and not path.is_dir():
-        raise StillhouseError(f"{path}: must be a directory, got a file")
-    for name in ("_manifest", "_scratch"):
-        if (path / name).is_file():
-            raise StillhouseError(f"{path / name}: must be a directory, got a file")
-    if path.is_dir():
-        foreign = next((each for each in sorted(path.iterdir()) if not _is_ours(each)), None)
-        if foreign is not None and not (path / "_manifest").is_dir():
-            raise StillhouseError(f"{path}: must be empty or a stillhouse directory, got {foreign.name!r} in it")
-    with writing(path):
-        (path / "_manifest").mkdir(parents=True, exist_ok=True)
-
-
-@contextlib.contextmanager
-def directory_lock(path: Path, mode: Literal["shared", "exclusive"]) -> Iterator[None]:
-    """An advisory lock on a store's directory; the operating system drops it when the process dies."""
-    with writing(path):
-        (path / "_manifest").mkdir(parents=True, exist_ok=True)
-        handle = (path / "_manifest" / "lock").open("a")
-    with handle:
-        try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StillhouseError(f"{path}: must not be in use, got another process writing to it") from None
-        yield
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns a full disk or a forbidden directory into one line that says what is safe."""
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        advice = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}.get(
-            error.errno or 0, "put it right"
-        )
-        raise StillhouseError(
-            f"{path}: must be writable, got {error.strerror}: what was committed is safe,"
-            f" {advice} and run the same command again"
-        ) from None
-
-
-def write_file(path: Path, data: bytes | memoryview, scratch: Path | None = None) -> None:
-    """Writes a file so that it is there whole or not at all: temporary name, fsync, rename, fsync.
-
-    Raises:
-        StillhouseError: no space or no permission; no temporary file stays behind.
-    """
-    folder = scratch or path.parent
-    with writing(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{uuid.uuid4().hex}.tmp"
-        try:
-            _write_synced(temporary, data)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
-
-
-def _link_json(root: Path, path: Path, record: Mapping[str, Any]) -> None:
-    """Writes a record under a name that must be free; raises FileExistsError where it is not."""
-    scratch = root / "_scratch"
-    temporary = scratch / f"{uuid.uuid4().hex}.tmp"
-    with writing(path):
-        scratch.mkdir(parents=True, exist_ok=True)
-        try:
-            _write_synced(temporary, (json.dumps(record, indent=1) + "\n").encode())
-            os.link(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
-
-
-def _write_synced(path: Path, data: bytes | memoryview) -> None:
-    with path.open("xb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _link_json(path: Path, record: Mapping[str, Any]) -> None:
+    link_file(path, (json.dumps(record, indent=1) + "\n").encode(), path.parent.parent / "_scratch")
 
 
 def _parquet_bytes(table: pa.Table) -> memoryview:
@@ -356,10 +263,6 @@ def _read_record(file: Path) -> Part:
     if file.name != f"{part.slot:06d}.json" or part.file != named:
         raise StillhouseError(f"{file}: must be the record of {named}, got that of {part.file}")
     return part
-
-
-def _is_ours(path: Path) -> bool:
-    return path.name in ("_manifest", "_scratch") or bool(_PART_NAME.fullmatch(path.name))
 
 
 def _difference(old: Any, new: Any, name: str = "") -> tuple[str, Any, Any] | None:

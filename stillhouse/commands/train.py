@@ -38,9 +38,8 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
     if options["threads"] is not None:
         torch.set_num_threads(max(1, options["threads"]))
     rows, logits = TransferSet.open(transfer), LogitCache.open(cache)
-    architecture = load_architecture(
-        student, given_parameters(student, _STUDENTS.get(student, Training), options) if student in _STUDENTS else {}
-    )
+    kind = _STUDENTS.get(student)
+    architecture = load_architecture(student, given_parameters(student, kind, options) if kind else {})
     training = build(Training, given_parameters("", Training, options), "train")
     dev = options["dev"]
     source = read_source(dev, options["quote"], options["no_header"], options["encoding"]) if dev else None

@@ -1,0 +1,122 @@
+"""Files that are there whole or not at all, and directories that one writer at a time may have.
+
+A file is written under a temporary name, synced, and renamed (or hard-linked, where the name must be free); then the
+directory is synced too, so that the name survives a loss of power.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from .errors import StillhouseError
+
+#: What a part of a store is called: its slot and the head of its checksum.
+PART_NAME = re.compile(r"part-[0-9]{6,}-[0-9a-f]{16}\.parquet")
+
+
+def claim_directory(path: Path) -> None:
+    """Makes a directory a store may live in, or checks that it is one: empty, or a store's already.
+
+    Raises:
+        StillhouseError: it is a file, it holds other things, or it cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        raise StillhouseError(f"{path}: must be a directory, got a file")
+    for name in ("_manifest", "_scratch"):
+        if (path / name).is_file():
+            raise StillhouseError(f"{path / name}: must be a directory, got a file")
+    if path.is_dir():
+        foreign = next((each for each in sorted(path.iterdir()) if not _is_ours(each)), None)
+        if foreign is not None and not (path / "_manifest").is_dir():
+            raise StillhouseError(f"{path}: must be empty or a stillhouse directory, got {foreign.name!r} in it")
+    with writing(path):
+        (path / "_manifest").mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def directory_lock(path: Path, mode: Literal["shared", "exclusive"]) -> Iterator[None]:
+    """An advisory lock on a store's directory; the operating system drops it when the process dies."""
+    with writing(path):
+        (path / "_manifest").mkdir(parents=True, exist_ok=True)
+        handle = (path / "_manifest" / "lock").open("a")
+    with handle:
+        try:
+            fcntl.flock(handle, (fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StillhouseError(f"{path}: must not be in use, got another process writing to it") from None
+        yield
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a full disk or a forbidden directory into one line that says what is safe."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        advice = {errno.ENOSPC: "free some space", errno.EDQUOT: "free some space"}.get(
+            error.errno or 0, "put it right"
+        )
+        raise StillhouseError(
+            f"{path}: must be writable, got {error.strerror}: what was committed is safe,"
+            f" {advice} and run the same command again"
+        ) from None
+
+
+def write_file(path: Path, data: bytes | memoryview, scratch: Path | None = None) -> None:
+    """Writes a file so that it is there whole or not at all: temporary name, fsync, rename, fsync.
+
+    Raises:
+        StillhouseError: no space or no permission; no temporary file stays behind.
+    """
+    folder = scratch or path.parent
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{uuid.uuid4().hex}.tmp"
+        try:
+            _write_synced(temporary, data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_directory(path.parent)
+
+
+def link_file(path: Path, data: bytes, scratch: Path) -> None:
+    """Writes a file under a name that must be free; raises FileExistsError where it is not."""
+    temporary = scratch / f"{uuid.uuid4().hex}.tmp"
+    with writing(path):
+        scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            _write_synced(temporary, data)
+            os.link(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_directory(path.parent)
+
+
+def _write_synced(path: Path, data: bytes | memoryview) -> None:
+    with path.open("xb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name in ("_manifest", "_scratch") or bool(PART_NAME.fullmatch(path.name))
