@@ -115,7 +115,7 @@ def _encoder() -> str:
     return ENCODER
 
 
-def _fine_tune(encoder: str, labelled: Path, folder: Path, seed: int, epochs: int = 8, batch_size: int = 16) -> None:
+def _fine_tune(encoder: str, labelled: Path, folder: Path, seed: int, epochs: int = 6, batch_size: int = 16) -> None:
     """Adds a classifier to the encoder and trains both; plain AdamW with a rate that falls to zero."""
     import torch
     from tqdm import tqdm

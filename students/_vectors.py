@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,28 @@ def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, t
     return random
 
 
+def teacher_words(folder: Path, lowercase: bool) -> list[str]:
+    """The whole words that a teacher has a piece of their own for, in its order: they have a vector from the start."""
+    tokenizer, _ = _teacher_files(folder)
+    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    # Byte-level tokenizers write the space before a word as a letter of its own, sentencepiece ones as a low line.
+    words = (piece.lstrip("\u0120\u2581") for piece, _ in pieces)
+    return [word.lower() if lowercase else word for word in words if word.isalpha() and len(word) > 1]
+
+
 def _teacher_vectors(folder: Path, words: Sequence[str]) -> Vectors:
+    tokenizer, table = _teacher_files(folder)
+    # A word inside a sentence follows a space, which byte-level tokenizers make part of it.
+    encodings = tokenizer.encode_batch([f" {word}" for word in words], add_special_tokens=False)
+    lengths = np.array([max(1, len(each.ids)) for each in encodings])
+    unknown = tokenizer.token_to_id("[UNK]") or tokenizer.token_to_id("<unk>") or 0
+    ids = np.array([i for each in encodings for i in (each.ids or [unknown])], np.int64)
+    sums = np.add.reduceat(table[ids], np.cumsum(lengths) - lengths) if len(words) else table[:0]
+    return np.asarray(sums / lengths[:, None], np.float32)
+
+
+def _teacher_files(folder: Path) -> tuple[Any, Vectors]:
+    """The tokenizer, and the table of input embeddings, (pieces, H), that the labeller kept."""
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
@@ -60,13 +82,7 @@ def _teacher_vectors(folder: Path, words: Sequence[str]) -> Vectors:
         ) from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    # A word inside a sentence follows a space, which byte-level tokenizers make part of it.
-    encodings = tokenizer.encode_batch([f" {word}" for word in words], add_special_tokens=False)
-    lengths = np.array([max(1, len(each.ids)) for each in encodings])
-    unknown = tokenizer.token_to_id("[UNK]") or tokenizer.token_to_id("<unk>") or 0
-    ids = np.array([i for each in encodings for i in (each.ids or [unknown])], np.int64)
-    sums = np.add.reduceat(table[ids], np.cumsum(lengths) - lengths) if len(words) else table[:0]
-    return np.asarray(sums / lengths[:, None], np.float32)
+    return tokenizer, table
 
 
 def _reduce(vectors: Vectors, width: int) -> Vectors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,9 +80,13 @@ class Vocabulary:
 
 
 def learn_vocabulary(
-    texts: Iterable[pa.Array | pa.ChunkedArray], mask_token: str | None, lowercase: bool, most: int
+    texts: Iterable[pa.Array | pa.ChunkedArray],
+    mask_token: str | None,
+    lowercase: bool,
+    most: int,
+    more: Sequence[str] = (),
 ) -> Vocabulary:
-    """The ``most`` most frequent words of some texts; ties in order of the words."""
+    """The ``most`` most frequent words of some texts, ties in order of the words; then, if there is room, ``more``."""
     counts = pa.table({"word": pa.array([], pa.string()), "count": pa.array([], pa.int64())})
     for each in texts:
         words = pa.table({"word": _words(each, mask_token, lowercase)[0]})
@@ -91,7 +95,8 @@ def learn_vocabulary(
         counts = counts.rename_columns(["word", "count"])
     ranked = counts.sort_by([("count", "descending"), ("word", "ascending")])["word"].to_pylist()
     mask = mask_token.lower() if mask_token and lowercase else mask_token
-    return Vocabulary(tuple(word for word in ranked if word != mask)[:most], mask_token, lowercase)
+    distinct = dict.fromkeys(word for word in (*ranked, *more) if word != mask)
+    return Vocabulary(tuple(distinct)[:most], mask_token, lowercase)
 
 
 def _words(

@@ -21,7 +21,7 @@ from transferset.parameters import describe
 
 from ._gold import Targets, gold_targets
 from ._run import Data, Run, Training
-from ._vectors import starting_vectors
+from ._vectors import starting_vectors, teacher_words
 from ._vocabulary import Tokens, Vocabulary, learn_vocabulary
 from .evaluate import read_labelled
 from .metrics import main_metric, scores
@@ -84,7 +84,9 @@ def _read(transfer: TransferSet, cache: LogitCache, objective: Objective, traini
         for table in transfer.tables(columns)
     ]
     texts = [table[task.inputs[0]] for table in tables]
-    vocabulary = learn_vocabulary(texts, transfer.mask_token, training.lowercase, training.most_words)
+    # Words that only the teacher knows keep its vector: few labelled texts leave most words of new texts unseen.
+    more = teacher_words(cache.teacher_folder, training.lowercase) if training.vectors == "teacher" else ()
+    vocabulary = learn_vocabulary(texts, transfer.mask_token, training.lowercase, training.most_words, more)
     parts = [vocabulary.encode(each) for each in texts]
     tokens = Tokens(
         np.concatenate([each.ids for each in parts]),
