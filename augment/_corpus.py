@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -80,7 +81,8 @@ class Corpus:
         task = partial(_on_block, self, function)
         if self.workers == 1 or self.blocks == 1 or self.folder is None:
             return [task(index) for index in bar(range(self.blocks))]
-        with worker_errors(), ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with worker_errors(), ProcessPoolExecutor(self.workers, context, ignore_interrupts) as pool:
             return list(bar(pool.map(task, range(self.blocks))))
 
     def _read(self, name: str) -> pa.Table:
@@ -88,6 +90,11 @@ class Corpus:
             return self._tables[name]
         with pa.memory_map(str(self.folder / f"{name}.arrow")) as file:
             return pa.ipc.open_file(file).read_all()
+
+
+def ignore_interrupts() -> None:
+    """For worker processes: an interrupt is for the calling process, which then ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class worker_errors:  # noqa: N801 - used like a function

@@ -41,7 +41,7 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
     rows = blocks = 0
 
     def watched() -> Iterator[pa.RecordBatch]:
-        for batch in read_rows(source, task, types):
+        for batch in _even(read_rows(source, task, types)):
             batch_keys = content_keys(task, batch)
             keys.add(batch_keys)
             digest.update(batch_keys.tobytes())
@@ -62,6 +62,23 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
     # Two digests, so that it does not matter where the batches were cut.
     fingerprint = digest.hexdigest() + label_digest.hexdigest()
     return Ingested(learn_classes(task, tuple(classes)), fingerprint, rows, blocks, keys)
+
+
+def _even(batches: Iterator[pa.RecordBatch], rows: int = 8192) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of one size, so that nothing depends on how the source was laid out."""
+    waiting, held = list[pa.RecordBatch](), 0
+    for batch in batches:
+        start = 0
+        while held + batch.num_rows - start >= rows:
+            waiting.append(batch.slice(start, rows - held))
+            start += rows - held
+            yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+            waiting, held = [], 0
+        if start < batch.num_rows:
+            waiting.append(batch.slice(start))
+            held += batch.num_rows - start
+    if waiting:
+        yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
 
 
 def _cut(batches: Iterator[pa.RecordBatch], rows_each: int) -> Iterator[pa.Table]:

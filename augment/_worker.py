@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 from transferset import Keys, Part, Store, content_keys, keys_to_arrow
 
 from ._block import EDIT, Block, Draft, Step
-from ._corpus import Corpus
+from ._corpus import Corpus, ignore_interrupts
 from ._render import render
 from .recipe import Recipe
 
@@ -99,41 +98,69 @@ def draft_block(block: Block, steps: Sequence[Step], copies: int, seed: int) -> 
     return draft
 
 
-_worker: Worker
+class InlineLine:
+    """Does a block's work at once, in this process."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def draft(self, index: int) -> Future[tuple[Keys, Flags]]:
+        return _done(self.worker.draft(index))
+
+    def finish(self, index: int, keep: Flags) -> Future[Part]:
+        return _done(self.worker.finish(index, keep))
 
 
-def _start_worker(make: partial[Worker]) -> None:
-    global _worker  # noqa: PLW0603 - what a worker process is for
-    _worker = make()
+class ProcessLine:
+    """Sends a block's work to a process of its own: a block is finished by the worker that drafted it."""
+
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        self.pool = pool
+
+    def draft(self, index: int) -> Future[tuple[Keys, Flags]]:
+        return self.pool.submit(_draft_here, index)
+
+    def finish(self, index: int, keep: Flags) -> Future[Part]:
+        return self.pool.submit(_finish_here, index, keep)
 
 
-def draft_keys(index: int) -> tuple[Keys, Flags]:
-    return _worker.draft(index)
-
-
-def finish_part(index: int, keep: Flags) -> Part:
-    return _worker.finish(index, keep)
-
-
-class _Inline(Executor):
-    """Runs what it is given at once, in this process."""
-
-    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
+Line = InlineLine | ProcessLine
 
 
 @contextlib.contextmanager
-def lines_of(make: partial[Worker], workers: int) -> Iterator[list[Executor]]:
-    """One executor of one worker each: a block is finished by the worker that drafted it."""
+def lines_of(make: Callable[[], Worker], workers: int) -> Iterator[Sequence[Line]]:
+    """One line for each worker; ``make`` must be picklable for more than one."""
     if workers == 1:
-        _start_worker(make)
-        yield [_Inline()]
+        yield [InlineLine(make())]
         return
     context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(ProcessPoolExecutor(1, context, _start_worker, (make,))) for _ in range(workers)]
+        pools = [ProcessPoolExecutor(1, context, _start_here, (make,)) for _ in range(workers)]
+        yield [ProcessLine(stack.enter_context(pool)) for pool in pools]
+
+
+def _done(result: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
+
+
+#: The worker of a worker process.
+_worker: Worker
+
+
+def _start_here(make: Callable[[], Worker]) -> None:
+    global _worker  # noqa: PLW0603 - what a worker process is for
+    ignore_interrupts()
+    _worker = make()
+
+
+def _draft_here(index: int) -> tuple[Keys, Flags]:
+    return _worker.draft(index)
+
+
+def _finish_here(index: int, keep: Flags) -> Part:
+    return _worker.finish(index, keep)
 
 
 def _count_edits(table: pa.Table) -> dict[str, int]:

@@ -31,7 +31,7 @@ from transferset.transfer_set import KIND
 from ._corpus import Corpus, worker_errors
 from ._ingest import Ingested, ingest
 from ._render import render
-from ._worker import Flags, Worker, draft_block, draft_keys, finish_part, lines_of
+from ._worker import Flags, Worker, draft_block, lines_of
 from .recipe import Augmenter, Recipe, as_recipe
 
 
@@ -63,6 +63,7 @@ def augment_file(
     plan = as_recipe(recipe)
     plan = replace(plan, copies=plan.copies if copies is None else copies)
     _check_workers(workers, plan)
+    check_at_least("seed", seed, 0)
     if plan.copies and task.kind != "text":
         raise StillhouseError(
             f"recipe {plan.name}: must be given single texts, got a task of kind {task.kind!r}:"
@@ -79,9 +80,11 @@ def augment_file(
             scratch.mkdir(exist_ok=True)
             found = ingest(source, task, plan.copies, scratch, progress)
         corpus = Corpus(found.task, _cut_as(found, plan), found.blocks, scratch, _whole(plan), workers, progress)
-        _try_out(corpus, plan, seed)
+        if not (out / "_manifest" / "about.json").exists():
+            _try_out(corpus, plan, seed)
         store = Store.create(out, KIND, _about(found, plan, seed, keep_labels), {"source": source.path.name})
-        _write_parts(store, corpus, plan, seed, found, keep_labels)
+        if store.missing_slots():
+            _write_parts(store, corpus, plan, seed, found, keep_labels)
         shutil.rmtree(scratch)
     return store
 
@@ -120,7 +123,7 @@ def _write_parts(store: Store, corpus: Corpus, plan: Recipe, seed: int, found: I
             # Each worker drafts its next block while this one's keys are looked at.
             while ahead < found.blocks and len(drafts) < 2 * workers:
                 line = lines[ahead % workers]
-                drafts.append((ahead, None if ahead in done else line.submit(draft_keys, ahead)))
+                drafts.append((ahead, None if ahead in done else line.draft(ahead)))
                 ahead += 1
             _, future = drafts.popleft()
             if future is None:
@@ -130,7 +133,7 @@ def _write_parts(store: Store, corpus: Corpus, plan: Recipe, seed: int, found: I
                 keys, original = future.result()
                 keep = original.copy()
                 keep[~original] = found.keys.add(keys[~original])
-                finished.append(lines[index % workers].submit(finish_part, index, keep))
+                finished.append(lines[index % workers].finish(index, keep))
             bar.update(len(corpus.rows(index)))
             while finished and (finished[0].done() or len(finished) > 2 * workers):
                 finished.popleft().result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,7 +21,8 @@ class Mask:
     """Replaces each word by the mask token with probability ``rate``.
 
     Punctuation counts as words, as it does in the authors' code. The token is a placeholder: the labeller writes the
-    teacher's own mask token in its place, and students have one entry for it.
+    teacher's own mask token in its place, and students have one entry for it. A text that contains the token already
+    counts as masked there.
 
     Source: Tang et al. 2019 (arXiv 1903.12136), section 3.3, masking with p_mask = 0.1.
 
@@ -29,7 +31,7 @@ class Mask:
     ['[MASK] [MASK] [MASK]', '[MASK]']
 
     Raises:
-        StillhouseError: a rate outside 0 to 1, or a token that is empty or has white space in it.
+        StillhouseError: a rate outside 0 to 1, or a token that is no word in brackets.
     """
 
     rate: Annotated[float, "share of words masked, 0 to 1"] = 0.1
@@ -37,8 +39,10 @@ class Mask:
 
     def __post_init__(self) -> None:
         check_share("mask: rate", self.rate)
-        if self.token.split() != [self.token]:
-            raise StillhouseError(f"mask: token must be one word without white space, got {self.token!r}")
+        if not re.fullmatch(r"\[\S+\]|<\S+>", self.token):
+            raise StillhouseError(
+                f"mask: token must be a word in brackets such as [MASK] or <mask>, got {self.token!r}"
+            )
 
     def fit(self, corpus: Corpus) -> Step:
         """Masking learns nothing from the corpus."""

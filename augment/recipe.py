@@ -51,6 +51,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_at_least(f"recipe {self.name}: copies", self.copies, 0)
+        tokens = {step.token for step in self.steps if isinstance(step, Mask)}
+        if len(tokens) > 1:
+            raise StillhouseError(f"recipe {self.name}: mask tokens must be one, got {', '.join(sorted(tokens))}")
 
     @property
     def mask_token(self) -> str | None:

@@ -60,7 +60,7 @@ def label(
     out = Path(out)
     classes = teacher.classes(transfer.task)
     about = {
-        **teacher.identity(),
+        **teacher.identity(transfer.mask_token),
         "inputs": transfer.task.kind,
         "target": transfer.task.target,
         "classes": list(classes),
@@ -69,12 +69,14 @@ def label(
     claim_directory(out)
     with directory_lock(out, "exclusive"):
         cache = LogitCache.create(out, about, {"teacher": name})
+        cache.store.remove_orphans()
         if not (cache.teacher_folder / "embeddings.safetensors").exists():
             teacher.keep(cache.teacher_folder)
         work = _collect(transfer, cache, teacher, progress)
         started = time.monotonic()
         _label(work, cache, teacher, batch_tokens, progress)
-    seconds = time.monotonic() - started
+        seconds = time.monotonic() - started
+        cache.store.remove_orphans()
     return Labelled(work.rows, len(work.keys), int(work.pending.sum()), work.cut, seconds)
 
 

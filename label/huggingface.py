@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from transferset import StillhouseError, Task, unknown
 from transferset.files import write_file
 
 from .teacher import Encoded
-
-if TYPE_CHECKING:
-    pass
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 #: Files of a model's directory that decide what it says.
@@ -57,9 +54,15 @@ class Huggingface:
         if not fewest <= self.max_length <= longest:
             raise StillhouseError(f"max-length: must be between {fewest} and {longest}, got {max_length}")
 
-    def identity(self) -> dict[str, Any]:
-        """Hash of weights, config and tokenizer; maximum length; precision."""
-        return {"teacher": self._fingerprint(), "max_length": self.max_length, "dtype": self.dtype}
+    def identity(self, mask_token: str | None) -> dict[str, Any]:
+        """Hash of weights, config and tokenizer; maximum length; precision; the mask token if it is not its own."""
+        rendered = mask_token if self._own_mask(mask_token) is not None else None
+        return {
+            "teacher": self._fingerprint(),
+            "max_length": self.max_length,
+            "dtype": self.dtype,
+            "mask_token": rendered,
+        }
 
     def classes(self, task: Task) -> tuple[str, ...]:
         """Matched by name, or by order where the model has only default names (``LABEL_0``)."""
@@ -135,10 +138,13 @@ class Huggingface:
         write_file(folder / "embeddings.safetensors", save({"embeddings": table}))
 
     def _render(self, texts: pa.ChunkedArray, mask_token: str | None) -> pa.ChunkedArray:
-        own = self.tokenizer.mask_token or self.tokenizer.unk_token
-        if mask_token is None or own is None or mask_token == own:
-            return texts
-        return pc.replace_substring(texts, mask_token, own)
+        own = self._own_mask(mask_token)
+        return texts if own is None else pc.replace_substring(texts, mask_token, own)
+
+    def _own_mask(self, mask_token: str | None) -> str | None:
+        """What the tokenizer reads in place of the transfer set's mask token; None where nothing is to be done."""
+        own: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
+        return None if mask_token in (None, own) else own
 
     def _fingerprint(self) -> str:
         digest = xxh3_128()
@@ -166,6 +172,8 @@ def _load(name: str, dtype: str) -> tuple[Any, Any]:
     folder = Path(name)
     if folder.is_dir():
         _check_folder(folder)
+    elif name.startswith((".", "/", "~")):
+        raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
@@ -182,6 +190,8 @@ def _load(name: str, dtype: str) -> tuple[Any, Any]:
             f"{name}: must be a sequence-classification model with all its weights,"
             f" got none of {', '.join(missing[:3])}"
         )
+    if not tokenizer.is_fast:
+        raise StillhouseError(f"{name}: tokenizer must be a fast one (tokenizer.json), got {type(tokenizer).__name__}")
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id
     if model.config.pad_token_id is None:

@@ -1,4 +1,4 @@
-"""What a teacher is, and how one is found by its name."""
+"""What a teacher is."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ class Encoded:
 class Teacher(Protocol):
     """A model that gives logits for rows of tokens."""
 
-    def identity(self) -> dict[str, Any]:
-        """What its logits depend on: hash of the weights, length, precision. Another identity is another cache."""
+    def identity(self, mask_token: str | None) -> dict[str, Any]:
+        """What its logits depend on: hash of the weights, length, precision, a mask token that it reads as its own.
+
+        Another identity is another cache.
+        """
         ...
 
     def classes(self, task: Task) -> tuple[str, ...]:

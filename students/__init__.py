@@ -5,9 +5,10 @@ from .evaluate import evaluate, inputs_of
 from .objectives import Objective, load_objective, objectives
 from .predict import answers
 from .student import Architecture, Student, architecture_name, architectures, load_architecture
-from .trainer import train
+from .trainer import OWN_FILES, train
 
 __all__ = [
+    "OWN_FILES",
     "Architecture",
     "Objective",
     "Student",

@@ -33,8 +33,8 @@ _SORTED_BATCHES = 64
 class Training:
     """How a student is trained: Adam, a short warm-up, then a rate that falls in a line to zero.
 
-    Tang et al. 2019 train with Adadelta in batches of 50 for 30 epochs; with these settings four epochs of a set that has
-    six copies of each text come within two points of the teacher on SST-2 (``benchmarks/RESULTS.md``).
+    Tang et al. 2019 train with Adadelta in batches of 50 for 30 epochs; with these settings four epochs of a set that
+    has six copies of each text come within two points of the teacher on SST-2 (``benchmarks/RESULTS.md``).
 
     Raises:
         StillhouseError: a value out of range.
@@ -91,7 +91,7 @@ class Run:
         bar = tqdm(desc=title, total=total, unit=" texts", unit_scale=True, disable=not progress)
         self.model.train()
         with bar, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash((self.seed, self.epoch)) & (2**63 - 1))
+            torch.manual_seed(int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0]))
             for number, rows in enumerate(self._batches()):
                 loss = self._step(rows, self.epoch * self.steps_per_epoch + number)
                 if not math.isfinite(loss):

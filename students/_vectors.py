@@ -47,8 +47,11 @@ def teacher_words(folder: Path, lowercase: bool) -> list[str]:
     """The whole words that a teacher has a piece of their own for, in its order: they have a vector from the start."""
     tokenizer, _ = _teacher_files(folder)
     pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    # Byte-level tokenizers write the space before a word as a letter of its own, sentencepiece ones as a low line.
-    words = (piece.lstrip("\u0120\u2581") for piece, _ in pieces)
+    # Byte-level tokenizers mark the space before a word with a letter, sentencepiece ones with a bar; BERT's mark what
+    # continues a word.
+    marks = ("\u0120", "\u2581")
+    marked = [piece[1:] for piece, _ in pieces if piece.startswith(marks)]
+    words = marked or [piece for piece, _ in pieces]
     return [word.lower() if lowercase else word for word in words if word.isalpha() and len(word) > 1]
 
 

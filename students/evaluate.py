@@ -20,7 +20,9 @@ def read_labelled(source: Source, task: Task) -> pa.Table:
         StillhouseError: a missing column, a label outside the classes, a file without labels or rows.
     """
     if task.label is None:
-        raise StillhouseError(f"{source.path}: must have gold labels to measure by, got a task without a label column")
+        raise StillhouseError(
+            f"{source.path}: must have gold labels to measure by: the transfer set had none, so say --label COLUMN"
+        )
     batches = list(read_rows(source, task))
     table = pa.Table.from_batches(batches) if batches else None
     if table is None or not len(table):
@@ -31,13 +33,17 @@ def read_labelled(source: Source, task: Task) -> pa.Table:
     return labelled
 
 
-def evaluate(student: Student, source: Source, cache: LogitCache | None = None) -> dict[str, float]:
+def evaluate(
+    student: Student, source: Source, cache: LogitCache | None = None, label: str | None = None
+) -> dict[str, float]:
     """The metrics of a student on a labelled file; with a cache of its rows also the agreement with the teacher.
+
+    ``label`` is the column of the gold label where it is another than in training, or there was none.
 
     Raises:
         StillhouseError: as ``read_labelled``; or a cache that lacks the file's rows.
     """
-    task = student.task
+    task = replace(student.task, label=label or student.task.label)
     table = read_labelled(source, task)
     logits = student.logits(table)
     gold, _ = gold_targets(table[task.label], task)

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from xxhash import xxh3_128_hexdigest
 
 from transferset import StillhouseError, Task, unknown
 from transferset.files import write_file
@@ -81,7 +82,7 @@ class Student:
         """Writes the student into a directory; ``config.json`` comes last, so a directory that has it is whole."""
         (folder / "_checkpoint").mkdir(parents=True, exist_ok=True)
         weights = {name: each.contiguous() for name, each in (state or self.model.state_dict()).items()}
-        config = {
+        config: dict[str, Any] = {
             "format": FORMAT,
             "student": architecture_name(self.architecture),
             "parameters": describe(self.architecture),
@@ -91,7 +92,9 @@ class Student:
             "made_from": self.made_from,
         }
         scratch = folder / "_checkpoint"
-        write_file(folder / "model.safetensors", save(weights), scratch)
+        data = save(weights)
+        config["checksum"] = xxh3_128_hexdigest(data)
+        write_file(folder / "model.safetensors", data, scratch)
         write_json(folder / "vocabulary.json", list(self.vocabulary.words), scratch)
         write_json(folder / "metrics.json", metrics, scratch)
         write_json(folder / "config.json", config, scratch)
@@ -106,6 +109,8 @@ class Student:
         """
         folder = Path(folder)
         config = _read_json(folder / "config.json", dict)
+        if "student" not in config:
+            raise StillhouseError(f"{folder}: must be a student's directory, got a config.json of something else")
         if not isinstance(config.get("format"), int) or config["format"] > FORMAT:
             raise StillhouseError(
                 f"{folder}: format must be {FORMAT} or older, got {config.get('format')!r}: upgrade stillhouse"
@@ -121,12 +126,18 @@ class Student:
             raise StillhouseError(f"{folder}: config.json must describe a student: {error!r}") from None
         model = architecture.build(len(vocabulary), task.outputs)
         try:
-            model.load_state_dict(load((folder / "model.safetensors").read_bytes()))
+            data = (folder / "model.safetensors").read_bytes()
+            model.load_state_dict(load(data))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise StillhouseError(
                 f"{folder / 'model.safetensors'}: must hold the weights that config.json describes: {reason}"
             ) from None
+        if xxh3_128_hexdigest(data) != config.get("checksum"):
+            raise StillhouseError(
+                f"{folder / 'model.safetensors'}: must have the checksum in config.json, got another: the file was"
+                " damaged or edited"
+            )
         return cls(task, architecture, vocabulary, model, made_from)
 
 

@@ -7,17 +7,20 @@ was interrupted goes on where the last epoch ended and finds the same weights.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
+from xxhash import xxh3_128
 
-from transferset import LogitCache, Source, StillhouseError, Task, TransferSet, keys_from_arrow
-from transferset.files import writing
-from transferset.parameters import describe
+from transferset import Keys, LogitCache, Source, StillhouseError, Task, TransferSet, keys_from_arrow
+from transferset.files import file_lock
+from transferset.parameters import check_at_least, describe
 
 from ._gold import Targets, gold_targets
 from ._run import Data, Run, Training
@@ -38,6 +41,7 @@ def train(
     training: Training | None = None,
     seed: int = 0,
     dev: Source | None = None,
+    dev_label: str | None = None,
     progress: bool = False,
 ) -> tuple[Student, dict[str, Any]]:
     """A student, saved in ``out``, and its metrics: the loss of each epoch, and the dev metrics where there is a file.
@@ -53,52 +57,58 @@ def train(
         raise StillhouseError(
             f"student {architecture_name(architecture)}: must be given single texts, got {transfer.task.kind!r}"
         )
+    check_at_least("seed", seed, 0)
     made_from = _made_from(transfer, cache, architecture, objective, training, seed, dev)
-    done = _already_done(out, made_from)
-    if done is not None:
-        return done
-    data = _read(transfer, cache, objective, training)
-    student = _start(transfer, cache, architecture, training, data.vocabulary, seed, made_from)
-    judge = _Judge(student, dev)
-    run = Run(student.model, training, objective, seed, data)
-    with writing(out):
-        (out / "_checkpoint").mkdir(parents=True, exist_ok=True)
-    run.resume(out / "_checkpoint", made_from)
-    while run.epoch < training.epochs:
-        run.train_epoch(progress)
-        run.note(judge.measure(), f"dev_{main_metric(student.task)}")
-        run.checkpoint(out / "_checkpoint", made_from)
-    student.model.load_state_dict(run.best)
-    metrics = {"history": run.history, "best_epoch": run.best_epoch}
-    student.save(out, metrics)
+    _check_place(out)
+    with file_lock(out / "_checkpoint" / "lock", "exclusive"):
+        done = _already_done(out, made_from)
+        if done is not None:
+            return done
+        try:
+            data = _read(transfer, cache, objective, training)
+            student = _start(transfer, cache, architecture, training, data.vocabulary, seed, made_from)
+            judge = _Judge(student, dev, dev_label)
+        except StillhouseError:
+            _leave_nothing(out)
+            raise
+        run = Run(student.model, training, objective, seed, data)
+        run.resume(out / "_checkpoint", made_from)
+        while run.epoch < training.epochs:
+            run.train_epoch(progress)
+            run.note(judge.measure(), f"dev_{main_metric(student.task)}")
+            run.checkpoint(out / "_checkpoint", made_from)
+        student.model.load_state_dict(run.best)
+        metrics = {"history": run.history, "best_epoch": run.best_epoch}
+        student.save(out, metrics)
     return student, metrics
 
 
 def _read(transfer: TransferSet, cache: LogitCache, objective: Objective, training: Training) -> Data:
     task = _task(transfer, cache)
-    columns = [*task.inputs, "key", *([task.label] if task.label is not None else [])]
-    if objective.needs_gold and task.label is None:
+    label = [task.label] if task.label is not None else []
+    if objective.needs_gold and not label:
         raise StillhouseError("train: the objective must have gold labels, got a transfer set without a label column")
-    tables = [
-        table.filter(table[task.label].is_valid()) if objective.needs_gold else table
-        for table in transfer.tables(columns)
-    ]
-    texts = [table[task.inputs[0]] for table in tables]
+
+    def tables(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for table in transfer.tables([*columns, *label]):
+            yield table.filter(table[task.label].is_valid()) if objective.needs_gold else table
+
     # Words that only the teacher knows keep its vector: few labelled texts leave most words of new texts unseen.
     more = teacher_words(cache.teacher_folder, training.lowercase) if training.vectors == "teacher" else ()
+    texts = (table[task.inputs[0]] for table in tables(task.inputs))
     vocabulary = learn_vocabulary(texts, transfer.mask_token, training.lowercase, training.most_words, more)
-    parts = [vocabulary.encode(each) for each in texts]
-    tokens = Tokens(
-        np.concatenate([each.ids for each in parts]),
-        np.concatenate([[0], np.cumsum(np.concatenate([each.lengths for each in parts]))]),
-    )
-    if not len(tokens):
+    # A second pass, so that of all texts only their numbers are held.
+    tokens, keys, gold = list[Tokens](), list[Keys](), list[Targets]()
+    for table in tables([*task.inputs, "key"]):
+        tokens.append(vocabulary.encode(table[task.inputs[0]]))
+        keys.append(keys_from_arrow(table["key"]))
+        gold.append(gold_targets(table[task.label], task)[0] if label else np.zeros(len(table), np.int64))
+    if not sum(len(each) for each in tokens):
         raise StillhouseError("train: the transfer set must hold rows to train on, got none with a gold label")
-    keys = np.concatenate([keys_from_arrow(table["key"]) for table in tables])
-    gold: Targets = np.zeros(len(tokens), np.int64)
-    if task.label is not None:
-        gold = np.concatenate([gold_targets(table[task.label], task)[0] for table in tables])
-    return Data(tokens, torch.from_numpy(cache.logits(keys, task)), torch.from_numpy(gold), vocabulary)
+    ids = np.concatenate([each.ids for each in tokens])
+    first = np.concatenate([[0], np.cumsum(np.concatenate([each.lengths for each in tokens]))])
+    logits = torch.from_numpy(cache.logits(np.concatenate(keys), task))
+    return Data(Tokens(ids, first), logits, torch.from_numpy(np.concatenate(gold)), vocabulary)
 
 
 def _task(transfer: TransferSet, cache: LogitCache) -> Task:
@@ -129,12 +139,13 @@ def _start(
 class _Judge:
     """Measures a student on the dev file, read once."""
 
-    def __init__(self, student: Student, dev: Source | None) -> None:
+    def __init__(self, student: Student, dev: Source | None, label: str | None) -> None:
         self.student = student
         if dev is not None:
-            table = read_labelled(dev, student.task)
-            self.tokens = student.vocabulary.encode(table[student.task.inputs[0]])
-            self.gold, _ = gold_targets(table[student.task.label], student.task)
+            task = replace(student.task, label=label or student.task.label)
+            table = read_labelled(dev, task)
+            self.tokens = student.vocabulary.encode(table[task.inputs[0]])
+            self.gold, _ = gold_targets(table[task.label], task)
         self.has_dev = dev is not None
 
     def measure(self) -> dict[str, float]:
@@ -153,27 +164,40 @@ def _made_from(
     seed: int,
     dev: Source | None,
 ) -> dict[str, Any]:
-    about = transfer.store.about
     return {
-        "transfer": {name: about[name] for name in ("source", "recipe", "copies", "seed")},
+        "transfer": transfer.store.about,
         "cache": cache.store.about,
         "student": {architecture_name(architecture): describe(architecture)},
         "objective": {type(objective).__name__.lower(): describe(objective)},
         "training": asdict(training),
         "seed": seed,
-        "dev": dev.path.name if dev is not None else None,
+        "dev": None if dev is None else {"name": dev.path.name, "content": _content(dev.path)},
         "torch": torch.__version__,
     }
 
 
-def _already_done(out: Path, made_from: Mapping[str, Any]) -> tuple[Student, dict[str, Any]] | None:
+def _content(path: Path) -> str:
+    """A hash of a file, or of the files of a directory."""
+    digest = xxh3_128()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _check_place(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise StillhouseError(f"{out}: must be a directory, got a file")
+    foreign = [each.name for each in sorted(out.iterdir()) if each.name not in OWN_FILES] if out.is_dir() else []
+    if foreign:
+        raise StillhouseError(f"{out}: must be empty or a student's directory, got {foreign[0]!r} in it")
+
+
+def _already_done(out: Path, made_from: Mapping[str, Any]) -> tuple[Student, dict[str, Any]] | None:
     if not (out / "config.json").exists():
-        foreign = [each.name for each in out.iterdir() if each.name not in _OWN_FILES] if out.is_dir() else []
-        if foreign:
-            raise StillhouseError(f"{out}: must be empty or a student's directory, got {foreign[0]!r} in it")
         return None
+    # What is left of the run that made it, or of this one's asking, is no checkpoint.
+    shutil.rmtree(out / "_checkpoint", ignore_errors=True)
     student = Student.load(out)
     if student.made_from != json.loads(json.dumps(made_from)):
         raise StillhouseError(
@@ -182,4 +206,12 @@ def _already_done(out: Path, made_from: Mapping[str, Any]) -> tuple[Student, dic
     return student, json.loads((out / "metrics.json").read_bytes())
 
 
-_OWN_FILES = ("model.safetensors", "vocabulary.json", "metrics.json", "config.json", "_checkpoint")
+def _leave_nothing(out: Path) -> None:
+    """After an input error takes away a directory that no epoch has been written to."""
+    if not (out / "_checkpoint" / "state.json").exists():
+        shutil.rmtree(out / "_checkpoint")
+        if not any(out.iterdir()):
+            out.rmdir()
+
+
+OWN_FILES = ("model.safetensors", "vocabulary.json", "metrics.json", "config.json", "_checkpoint")

@@ -652,8 +652,8 @@ def stopped_before_its_manifest(labelled_file, out, monkeypatch, steps, **option
     [
         (STEPS, {"copies": 2}),
         (STEPS, {"copies": 11}),
-        ([Mask(token="film"), *STEPS[1:]], {}),
-        ([Mask(token="great-film"), *STEPS[1:]], {}),
+        ([Mask(token="[film]"), *STEPS[1:]], {}),
+        ([Mask(token="[great-film]"), *STEPS[1:]], {}),
         ([Pos(rate=0.3, tagger=by_length)], {}),
         (STEPS, {"seed": 9}),
     ],
@@ -663,7 +663,7 @@ def test_what_a_killed_run_learned_does_not_leak_into_one_with_other_options(
     labelled_file, tmp_path, monkeypatch, small_parts, steps, options
 ):
     path = tmp_path / "films.csv"
-    path.write_text(labelled_file.read_text().replace("film", "great-film"))
+    path.write_text(labelled_file.read_text().replace("film", "[film] [great-film]"))
     set_of(path, tmp_path / "fresh", steps, **options)
     stopped_before_its_manifest(path, tmp_path / "out", monkeypatch, STEPS)
     set_of(path, tmp_path / "out", steps, **options)

@@ -209,3 +209,51 @@ def test_force_replaces_and_without_it_nothing_is_overwritten(run, made, labelle
     assert "seed must be what the transfer set was made with" in one_line_error(run(*arguments, "--seed", 1))
     assert run(*arguments, "--seed", 1, "--force").returncode == 0
     assert Store.open(tmp_path / "T").about["seed"] == 1
+
+
+def test_force_keeps_the_old_result_until_the_new_one_is_there(run, made, labelled_file, tiny_teacher, tmp_path):
+    for name in ("T", "L", "S"):
+        shutil.copytree(made / name, tmp_path / name)
+    before = files_of(tmp_path)
+    bad = tmp_path.with_name("bad.csv")
+    bad.write_text("text,label\ngood,pos\nshort\n")
+    for arguments in (
+        ("augment", bad, "--text", "text", "--out", tmp_path / "T"),
+        ("augment", labelled_file, "--text", "txt", "--out", tmp_path / "T"),
+        ("label", tmp_path / "T", "--teacher", tmp_path / "none", "--out", tmp_path / "L"),
+        ("train", tmp_path / "T", tmp_path / "L", "--dev", bad, "--out", tmp_path / "S"),
+        ("train", tmp_path / "T", tmp_path / "L", "--loss", "none", "--out", tmp_path / "S"),
+    ):
+        one_line_error(run(*arguments, "--force"))
+        assert files_of(tmp_path) == before, arguments
+
+
+@pytest.mark.parametrize("name", ["model", "T", "project"])
+def test_force_deletes_nothing_that_the_command_could_not_have_made(run, made, labelled_file, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "thesis.txt").write_text("mine")
+    augment = ("augment", labelled_file, "--text", "text", "--copies", 0, "--out", folder, "--force")
+    for arguments in (augment, ("train", made / "T", made / "L", "--out", folder, "--force")):
+        assert "must hold only what this command makes" in one_line_error(run(*arguments))
+    assert "must hold only" in one_line_error(run("quickstart", "--out", folder, "--force"))
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "thesis.txt"]
+    assert not list(tmp_path.glob("*.replaced"))
+
+
+def test_a_student_of_unlabelled_text_is_measured_by_a_column_that_is_named(run, tiny_teacher, labelled_file, tmp_path):
+    texts = tmp_path / "corpus.txt"
+    lines = [line.split(",")[0] for line in labelled_file.read_text().splitlines()[1:]]
+    texts.write_text("\n".join(lines) + "\n")
+    small = ("--bilstm-vector-width", 8, "--bilstm-width", 8, "--bilstm-hidden", 8, "--epochs", 1)
+    for arguments in (
+        ("augment", texts, "--copies", 0, "--out", tmp_path / "T"),
+        ("label", tmp_path / "T", "--teacher", tiny_teacher, "--out", tmp_path / "L"),
+        ("train", tmp_path / "T", tmp_path / "L", *small, "--out", tmp_path / "S"),
+    ):
+        assert run(*arguments).returncode == 0
+    test = tmp_path / "test.csv"
+    test.write_text("text,stars\ngood film,LABEL_1\nbad film,LABEL_0\n")
+    assert "say --label COLUMN" in one_line_error(run("evaluate", tmp_path / "S", test))
+    assert json.loads(run("evaluate", tmp_path / "S", test, "--label", "stars", "--json").stdout)["rows"] == 2

@@ -229,7 +229,7 @@ def test_a_classifier_is_refused_for_regression(teacher):
 
 def test_a_teacher_in_another_place_has_the_same_identity(teacher, tiny_teacher, tmp_path):
     shutil.copytree(tiny_teacher, tmp_path / "a")
-    assert Huggingface(str(tmp_path / "a"), dtype="float32").identity() == teacher.identity()
+    assert Huggingface(str(tmp_path / "a"), dtype="float32").identity(None) == teacher.identity(None)
 
 
 def changed_weights(folder):
@@ -285,7 +285,7 @@ def test_a_tokenizer_kept_in_vocab_json_is_part_of_the_identity(tiny_teacher, tm
         (folder / "vocab.json").write_text(json.dumps(vocabulary))
         (folder / "merges.txt").write_text("#version: 0.2\n")
         teacher = Huggingface(str(folder), dtype="float32")
-        identities.append((teacher.encode(TASK, pa.table({"text": ["ab"]}), None).ids.tolist(), teacher.identity()))
+        identities.append((teacher.encode(TASK, pa.table({"text": ["ab"]}), None).ids.tolist(), teacher.identity(None)))
     assert identities[0][0] != identities[1][0]
     assert identities[0][1] != identities[1][1]
 

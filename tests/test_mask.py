@@ -84,7 +84,7 @@ def test_all_words_are_masked_at_rate_1_and_none_at_0():
     ],
 )
 def test_only_words_are_masked_and_all_between_them_stays(text, masked):
-    assert preview([text], [Mask(rate=1.0, token="#")]) == [masked]
+    assert preview([text], [Mask(rate=1.0, token="[#]")]) == [masked.replace("#", "[#]")]
 
 
 def test_a_mask_token_in_the_text_is_one_word():
@@ -100,5 +100,5 @@ def test_a_rate_must_be_a_share(rate):
 
 @pytest.mark.parametrize("token", ["", " ", "two words", " [MASK]", "[MASK]\n"])
 def test_a_token_must_be_one_word(token):
-    with pytest.raises(StillhouseError, match=r"^mask: token must be one word without white space, got"):
+    with pytest.raises(StillhouseError, match=r"^mask: token must be a word in brackets"):
         Mask(token=token)

@@ -248,8 +248,8 @@ def test_rates_of_more_than_1_together_are_refused():
 
 def test_rates_of_exactly_1_together_take_every_word():
     texts = [" ".join(["word"] * 200)] * 5
-    steps = [Mask(rate=0.1, token="X"), Mask(rate=0.2, token="X"), Mask(rate=0.7, token="X")]
-    assert set(preview(texts, steps)) == {" ".join(["X"] * 200)}
+    steps = [Mask(rate=0.1, token="[X]"), Mask(rate=0.2, token="[X]"), Mask(rate=0.7, token="[X]")]
+    assert set(preview(texts, steps)) == {" ".join(["[X]"] * 200)}
 
 
 def test_rates_of_more_than_1_together_leave_nothing_in_out(tmp_path, labelled_file):
@@ -274,15 +274,15 @@ def test_the_command_refuses_an_unknown_recipe_and_writes_nothing(tmp_path, labe
 
 def test_the_command_takes_a_recipe_file_and_adjusts_it(tmp_path, labelled_file):
     path = write(tmp_path, 'copies = 2\n[[step]]\nuse = "mask"\nrate = 0.0\n')
-    adjusted = ("--recipe", path, "--mask-rate", 1, "--mask-token", "X")
+    adjusted = ("--recipe", path, "--mask-rate", 1, "--mask-token", "[X]")
     done = stillhouse("augment", labelled_file, "--text", "text", *adjusted, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     store = Store.open(tmp_path / "out")
     assert store.about["copies"] == 2
-    assert store.about["mask_token"] == "X"
-    assert store.about["recipe"] == {"name": "mine", "step": [{"use": "mask", "rate": 1.0, "token": "X"}]}
+    assert store.about["mask_token"] == "[X]"
+    assert store.about["recipe"] == {"name": "mine", "step": [{"use": "mask", "rate": 1.0, "token": "[X]"}]}
     rows = pa.concat_tables(store.tables()).to_pylist()
-    assert all(set(row["text"].split()) == {"X"} for row in rows if row["copy"] > 0)
+    assert all(set(row["text"].split()) == {"[X]"} for row in rows if row["copy"] > 0)
 
 
 def test_the_command_refuses_a_parameter_of_a_step_that_the_recipe_lacks(tmp_path, labelled_file):

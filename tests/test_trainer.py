@@ -437,6 +437,9 @@ def test_the_student_says_what_made_it_and_holds_no_pickle(transfer, cache, tmp_
     files += [path for path in (tmp_path / "T").rglob("*") if path.is_file()]
     assert len(files) >= 6
     for path in files:
+        if path.name == "lock":
+            assert path.read_bytes() == b""
+            continue
         assert path.suffix in (".json", ".safetensors")
         # A pickle of protocol 2 and later begins with this byte; torch's own files are zip archives of pickles.
         assert path.read_bytes()[:1] != b"\x80"

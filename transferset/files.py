@@ -44,14 +44,23 @@ def claim_directory(path: Path) -> None:
 @contextlib.contextmanager
 def directory_lock(path: Path, mode: Literal["shared", "exclusive"]) -> Iterator[None]:
     """An advisory lock on a store's directory; the operating system drops it when the process dies."""
+    with file_lock(path / "_manifest" / "lock", mode):
+        yield
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, mode: Literal["shared", "exclusive"]) -> Iterator[None]:
+    """An advisory lock on a file, which is made for it; a second one elsewhere is refused, not waited for."""
     with writing(path):
-        (path / "_manifest").mkdir(parents=True, exist_ok=True)
-        handle = (path / "_manifest" / "lock").open("a")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
     with handle:
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StillhouseError(f"{path}: must not be in use, got another process writing to it") from None
+            raise StillhouseError(
+                f"{path.parent.parent}: must not be in use, got another process writing to it"
+            ) from None
         yield
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from copy import copy
+from dataclasses import MISSING, dataclass, fields
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -81,7 +82,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def describe(instance: Any) -> dict[str, Any]:
     """The parameters of an instance as plain values; ``build`` takes them back."""
-    return asdict(instance)
+    values = {each.name: getattr(instance, each.name) for each in fields(instance)}
+    # Containers are copied; a tagger, say, is not: it may hold a model, or what cannot be copied.
+    return {name: copy(value) if isinstance(value, list | dict) else value for name, value in values.items()}
 
 
 def check_share(where: str, value: float) -> None:

@@ -6,7 +6,7 @@ On disk::
     _manifest/about.json                     what the store is, written once
     _manifest/000000.json                    one committed part: file, rows, bytes, checksum, notes
     _manifest/lock                           held (flock) while a process writes
-    _scratch/                                unfinished work of writers; never read
+    _scratch/                                unfinished work of writers; readers never look at it
 
 A part is written under a temporary name, synced, renamed, and only then committed by hard-linking its
 record to the name of a slot. A hard link fails where the name exists, so two writers never take the same slot, and a
@@ -213,14 +213,18 @@ class Store:
             StillhouseError: a process is writing to the store.
         """
         with self.lock("exclusive"):
-            named = {part.file for part in self.parts()}
-            files = sorted(file for file in self.path.iterdir() if PART_NAME.fullmatch(file.name))
-            orphans = [file for file in files if file.name not in named]
-            for file in orphans:
-                file.unlink()
-            if (self.path / "_scratch").is_dir():
-                orphans.append(self.path / "_scratch")
-                shutil.rmtree(self.path / "_scratch")
+            return self.remove_orphans()
+
+    def remove_orphans(self) -> list[Path]:
+        """What ``gc`` does, for a writer that holds the lock already."""
+        named = {part.file for part in self.parts()}
+        files = sorted(file for file in self.path.iterdir() if PART_NAME.fullmatch(file.name))
+        orphans = [file for file in files if file.name not in named]
+        for file in orphans:
+            file.unlink()
+        if (self.path / "_scratch").is_dir():
+            orphans.append(self.path / "_scratch")
+            shutil.rmtree(self.path / "_scratch")
         return orphans
 
     def lock(self, mode: Literal["shared", "exclusive"]) -> contextlib.AbstractContextManager[None]:

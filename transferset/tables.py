@@ -134,6 +134,9 @@ def _labels(values: pa.Array, task: Task, where: _Where) -> pa.Array:
     if task.target == "multilabel":
         labels = _label_lists(values, where)
         flat, parents = pc.list_flatten(labels), pc.list_parent_indices(labels)
+        if flat.null_count:
+            offset = parents[where.first(flat.is_null())].as_py()
+            raise StillhouseError(f"{where.row(offset)} must hold a list of class names, got a null in it")
     else:
         flat = labels = _class_names(values, where)
         parents = None

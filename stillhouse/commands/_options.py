@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from pathlib import Path
 from types import UnionType
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import click
 
 from transferset import Source, StillhouseError
+from transferset.files import PART_NAME, file_lock
 from transferset.parameters import Parameter, parameters
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -35,7 +37,7 @@ def read_source(path: str, quote: bool | None, no_header: bool, encoding: str) -
 
 
 def out_options(what: str) -> Callable[[Command], Command]:
-    """``--out`` for a directory, and ``--force``, which empties it first."""
+    """``--out`` for a directory, and ``--force``, which replaces what is there."""
 
     def add(command: Command) -> Command:
         command = click.option("--force", is_flag=True, help="Replace what stillhouse made in --out before.")(command)
@@ -44,18 +46,42 @@ def out_options(what: str) -> Callable[[Command], Command]:
     return add
 
 
-def clear(out: str, marks: Iterable[str]) -> None:
-    """Empties a directory that stillhouse made: one that holds one of the ``marks``.
+@contextlib.contextmanager
+def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[None]:
+    """With ``force`` sets what is in ``out`` aside, and throws it away only when the new work is done.
+
+    ``ours`` says of a name in the directory whether the command could have made it: anything else there is refused.
+    After an error the old directory is back in its place.
 
     Raises:
-        StillhouseError: the directory holds something else.
+        StillhouseError: the directory holds something else, or is being written to.
     """
     path = Path(out)
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    aside = path.with_name(f"{path.name}.replaced")
+    if not force or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        yield
         return
-    if not any((path / mark).exists() for mark in marks):
-        raise StillhouseError(f"{out}: must be a directory that stillhouse made, for --force to empty it")
-    shutil.rmtree(path)
+    if aside.exists():
+        raise StillhouseError(f"{aside}: must not be there, got what an interrupted --force kept: remove or rename it")
+    foreign = [each.name for each in sorted(path.iterdir()) if not ours(each.name)] if path.is_dir() else [path.name]
+    if foreign:
+        raise StillhouseError(f"{out}: must hold only what this command makes, for --force, got {foreign[0]!r}")
+    for lock in path.glob("_*/lock"):
+        with file_lock(lock, "exclusive"):
+            pass
+    path.rename(aside)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        aside.rename(path)
+        raise
+    shutil.rmtree(aside)
+
+
+def store_name(name: str) -> bool:
+    """Whether a store's directory has such a name in it."""
+    return name in ("_manifest", "_scratch", "_teacher") or bool(PART_NAME.fullmatch(name))
 
 
 def dataclass_options(classes: Mapping[str, type[Any]]) -> Callable[[Command], Command]:

@@ -11,7 +11,15 @@ from augment import augment_file, load_recipe, published
 from transferset import Source, StillhouseError, Store, Task
 from transferset.parameters import discover
 
-from ._options import clear, dataclass_options, given_parameters, out_options, read_source, source_options
+from ._options import (
+    dataclass_options,
+    given_parameters,
+    out_options,
+    read_source,
+    replacing,
+    source_options,
+    store_name,
+)
 
 _AUGMENTERS = discover("augment", "fit")
 
@@ -57,19 +65,18 @@ def command(source: str, out: str, force: bool, **options: Any) -> None:
     recipe = load_recipe(options["recipe"])
     changes = {name: given_parameters(name, cls, options) for name, cls in _AUGMENTERS.items()}
     recipe = recipe.adjusted({name: given for name, given in changes.items() if given})
-    if force:
-        clear(out, ["_manifest"])
-    store = augment_file(
-        data,
-        task,
-        out,
-        recipe,
-        options["copies"],
-        options["seed"],
-        options["workers"],
-        options["keep_labels"],
-        progress=True,
-    )
+    with replacing(out, force, store_name):
+        store = augment_file(
+            data,
+            task,
+            out,
+            recipe,
+            options["copies"],
+            options["seed"],
+            options["workers"],
+            options["keep_labels"],
+            progress=True,
+        )
     click.echo(summary(store))
 
 

@@ -17,16 +17,18 @@ from ._options import read_source, source_options
 @click.argument("student")
 @click.argument("file")
 @click.option("--cache", help="Logit cache that has the file's rows: adds the agreement with the teacher.")
+@click.option("--label", help="Column of the gold label.  [default: as in training]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @source_options
-def command(student: str, file: str, cache: str | None, as_json: bool, **reading: Any) -> None:
+def command(student: str, file: str, cache: str | None, label: str | None, as_json: bool, **reading: Any) -> None:
     """Measure STUDENT on the labelled FILE.
 
     \b
     Example:
       stillhouse evaluate S data/test.tsv --json
     """
-    found = evaluate(Student.load(student), read_source(file, **reading), LogitCache.open(cache) if cache else None)
+    logits = LogitCache.open(cache) if cache else None
+    found = evaluate(Student.load(student), read_source(file, **reading), logits, label)
     found["rows"] = int(found["rows"])
     if as_json:
         click.echo(json.dumps(found))

@@ -8,9 +8,8 @@ import click
 
 from label import Huggingface, label
 from transferset import LogitCache, TransferSet
-from transferset.store import Store
 
-from ._options import clear, out_options
+from ._options import out_options, replacing, store_name
 
 
 @click.command()
@@ -30,10 +29,9 @@ def command(
       stillhouse label T --teacher ./my-bert --out L
     """
     rows = TransferSet.open(transfer)
-    if force:
-        clear(out, ["_manifest"])
-    model = Huggingface(teacher, max_length, _cached_dtype(out) if dtype == "auto" else dtype)  # type: ignore[arg-type]
-    done = label(rows, model, out, teacher, batch_tokens, progress=True)
+    model = Huggingface(teacher, max_length, _cached_dtype(out, force) if dtype == "auto" else dtype)  # type: ignore[arg-type]
+    with replacing(out, force, store_name):
+        done = label(rows, model, out, teacher, batch_tokens, progress=True)
     rate = f" ({done.labelled / done.seconds:,.0f} texts a second)" if done.labelled else ""
     click.echo(
         f"{out}: {done.distinct:,} distinct of {done.rows:,} rows,"
@@ -43,8 +41,8 @@ def command(
         click.echo(f"  {done.cut:,} texts were longer than {model.max_length} tokens and were cut")
 
 
-def _cached_dtype(out: str) -> str:
+def _cached_dtype(out: str, force: bool) -> str:
     """What ``auto`` means for a cache that exists: the precision it was made in."""
-    if not (Path(out) / "_manifest" / "about.json").exists():
+    if force or not (Path(out) / "_manifest" / "about.json").exists():
         return "auto"
-    return str(Store.open(out, LogitCache.open(out).store.kind).about.get("dtype", "auto"))
+    return str(LogitCache.open(out).store.about.get("dtype", "auto"))

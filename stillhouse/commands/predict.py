@@ -48,7 +48,8 @@ def _standard_input(model: Student) -> Iterator[pa.RecordBatch]:
     if model.task.kind != "text":
         raise StillhouseError(f"predict: standard input must be for single texts, got a student of {model.task.kind}")
     first = 1
-    while lines := list(islice(sys.stdin.buffer, _LINES)):
+    together = 1 if sys.stdin.isatty() else _LINES
+    while lines := list(islice(sys.stdin.buffer, together)):
         texts = []
         for offset, line in enumerate(lines):
             try:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from stillhouse.quickstart import run, table
+from stillhouse.quickstart import MADE, run, table
 
-from ._options import clear
+from ._options import replacing
 
 
 @click.command()
@@ -22,9 +22,8 @@ def command(out: str, seed: int, force: bool) -> None:
     Example:
       stillhouse quickstart --out quickstart
     """
-    if force:
-        clear(out, ["teacher", "T"])
-    rows = run(Path(out), seed)
+    with replacing(out, force, MADE.__contains__):
+        rows = run(Path(out), seed)
     click.echo(f"\n{table(rows)}\n\nThe same with a file of your own:")
     click.echo("  stillhouse augment FILE --text COLUMN --label COLUMN --out T")
     click.echo("  stillhouse label T --teacher MODEL --out L")

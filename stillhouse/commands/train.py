@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from students import Training, architectures, load_architecture, load_objective, objectives, train
+from students import OWN_FILES, Training, architectures, load_architecture, load_objective, objectives, train
 from transferset import LogitCache, TransferSet
 from transferset.parameters import build
 
-from ._options import clear, dataclass_options, given_parameters, out_options, read_source, source_options
+from ._options import dataclass_options, given_parameters, out_options, read_source, replacing, source_options
 
 _STUDENTS = architectures()
 
@@ -21,6 +21,7 @@ _STUDENTS = architectures()
 @click.option("--student", default="bilstm", show_default=True, help=f"Kind of student: {', '.join(_STUDENTS)}.")
 @click.option("--loss", default="mse", show_default=True, help=f"Objective: {', '.join(objectives())}.")
 @click.option("--dev", help="Labelled file; the epoch that does best on it is kept.")
+@click.option("--label", help="Column of the gold label in the dev file.  [default: as in the transfer set]")
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights and of the order of rows.")
 @click.option("--threads", type=int, help="Threads of torch.  [default: cores]")
 @source_options
@@ -43,11 +44,20 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
     training = build(Training, given_parameters("", Training, options), "train")
     dev = options["dev"]
     source = read_source(dev, options["quote"], options["no_header"], options["encoding"]) if dev else None
-    if force:
-        clear(out, ["config.json", "_checkpoint"])
-    _, metrics = train(
-        rows, logits, architecture, load_objective(loss), out, training, options["seed"], source, progress=True
-    )
+    objective = load_objective(loss)
+    with replacing(out, force, OWN_FILES.__contains__):
+        _, metrics = train(
+            rows,
+            logits,
+            architecture,
+            objective,
+            out,
+            training,
+            options["seed"],
+            source,
+            options["label"],
+            progress=True,
+        )
     best = metrics["history"][metrics["best_epoch"] - 1]
     figures = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name != "epoch")
     click.echo(f"{out}: {student}, epoch {metrics['best_epoch']} of {len(metrics['history'])}: {figures}")

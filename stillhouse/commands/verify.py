@@ -1,4 +1,4 @@
-"""``stillhouse verify``: re-reads a directory and checks every byte."""
+"""``stillhouse verify``: re-reads a directory and checks it."""
 
 from __future__ import annotations
 
