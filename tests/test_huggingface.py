@@ -43,13 +43,7 @@ SIZES = {
 TEXTS = ["good film", "", "a very dull story with no plot , and the acting is awful !", "fine", "unknownword . great"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Networks as small as these are only slowed down by more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def claim_directory(path: Path) -> None:
         if (path / name).is_file():
             raise StillhouseError(f"{path / name}: must be a directory, got a file")
     if path.is_dir():
-        foreign = next((each for each in sorted(path.iterdir()) if not _is_ours(each)), None)
+        foreign = next((each for each in sorted(path.iterdir()) if not is_store_name(each.name)), None)
         if foreign is not None and not (path / "_manifest").is_dir():
             raise StillhouseError(f"{path}: must be empty or a stillhouse directory, got {foreign.name!r} in it")
     with writing(path):
@@ -127,5 +127,6 @@ def _sync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def _is_ours(path: Path) -> bool:
-    return path.name in ("_manifest", "_scratch") or bool(PART_NAME.fullmatch(path.name))
+def is_store_name(name: str) -> bool:
+    """Whether every store's directory may have such a name in it."""
+    return name in ("_manifest", "_scratch") or bool(PART_NAME.fullmatch(name))

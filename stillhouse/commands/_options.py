@@ -13,7 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import click
 
 from transferset import Source, StillhouseError
-from transferset.files import PART_NAME, file_lock
+from transferset.files import file_lock, is_store_name
 from transferset.parameters import Parameter, parameters
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -80,8 +80,8 @@ def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[No
 
 
 def store_name(name: str) -> bool:
-    """Whether a store's directory has such a name in it."""
-    return name in ("_manifest", "_scratch", "_teacher") or bool(PART_NAME.fullmatch(name))
+    """Whether a transfer set or a logit cache has such a name in it."""
+    return name == "_teacher" or is_store_name(name)
 
 
 def dataclass_options(classes: Mapping[str, type[Any]]) -> Callable[[Command], Command]:
