@@ -58,7 +58,7 @@ def train(
             f"student {architecture_name(architecture)}: must be given single texts, got {transfer.task.kind!r}"
         )
     check_at_least("seed", seed, 0)
-    made_from = _made_from(transfer, cache, architecture, objective, training, seed, dev)
+    made_from = _made_from(transfer, cache, architecture, objective, training, seed, dev, dev_label)
     _check_place(out)
     with file_lock(out / "_checkpoint" / "lock", "exclusive"):
         done = _already_done(out, made_from)
@@ -163,6 +163,7 @@ def _made_from(
     training: Training,
     seed: int,
     dev: Source | None,
+    dev_label: str | None,
 ) -> dict[str, Any]:
     return {
         "transfer": transfer.store.about,
@@ -171,7 +172,7 @@ def _made_from(
         "objective": {type(objective).__name__.lower(): describe(objective)},
         "training": asdict(training),
         "seed": seed,
-        "dev": None if dev is None else {"name": dev.path.name, "content": _content(dev.path)},
+        "dev": None if dev is None else {"name": dev.path.name, "content": _content(dev.path), "label": dev_label},
         "torch": torch.__version__,
     }
 

@@ -257,3 +257,12 @@ def test_a_student_of_unlabelled_text_is_measured_by_a_column_that_is_named(run,
     test.write_text("text,stars\ngood film,LABEL_1\nbad film,LABEL_0\n")
     assert "say --label COLUMN" in one_line_error(run("evaluate", tmp_path / "S", test))
     assert json.loads(run("evaluate", tmp_path / "S", test, "--label", "stars", "--json").stdout)["rows"] == 2
+
+
+def test_another_label_column_of_the_dev_file_is_another_run(run, made, tmp_path):
+    dev = tmp_path / "dev.csv"
+    dev.write_text("text,label,other\ngood film,pos,neg\nbad film,neg,pos\n")
+    small = ("--bilstm-vector-width", 8, "--bilstm-width", 8, "--bilstm-hidden", 8, "--epochs", 1)
+    arguments = ("train", made / "T", made / "L", *small, "--dev", dev, "--out", tmp_path / "S")
+    assert run(*arguments).returncode == 0
+    assert "got another student" in one_line_error(run(*arguments, "--label", "other"))
