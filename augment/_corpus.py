@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from transferset import StillhouseError, Task
@@ -31,6 +31,8 @@ class Corpus:
         blocks: the number of blocks.
         folder: where blocks and learned tables lie; None keeps both in memory.
         whole: phrases that count as one word.
+        protect: what no augmenter may touch.
+        models: where what models said is kept from one run to the next; None keeps none.
         workers: processes for ``map_blocks``.
         progress: whether to draw progress bars.
     """
@@ -40,15 +42,17 @@ class Corpus:
     blocks: int
     folder: Path | None = None
     whole: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
+    models: Path | None = None
     workers: int = 1
     progress: bool = False
     _tables: dict[str, pa.Table] = field(default_factory=dict)
 
     @classmethod
-    def in_memory(cls, texts: pa.Array, whole: tuple[str, ...] = ()) -> Corpus:
-        """A corpus of one block that touches no disk."""
-        corpus = cls(Task("text", ("text",)), "", 1, whole=whole)
-        corpus._tables["block-000000"] = pa.table({"text": texts, "source": pa.array(range(len(texts)), pa.int64())})
+    def in_memory(cls, task: Task, tables: Sequence[pa.Table], **how: Any) -> Corpus:
+        """A corpus that touches no disk; each table, with the task's columns and ``source``, is a block."""
+        corpus = cls(task, "", len(tables), **how)
+        corpus._tables = {f"block-{index:06d}": table for index, table in enumerate(tables)}
         return corpus
 
     def rows(self, index: int) -> pa.Table:
@@ -58,8 +62,14 @@ class Corpus:
     def block(self, index: int) -> Block:
         """The texts of a block."""
         rows = self.rows(index)
-        texts = rows[self.task.inputs[0]].combine_chunks()
-        return Block(index, rows["source"][0].as_py() if len(rows) else 0, texts, self.whole)
+        texts = [rows[name].combine_chunks() for name in self.task.inputs]
+        first_row = rows["source"][0].as_py() if len(rows) else 0
+        flat = texts[0] if len(texts) == 1 else pa.concat_arrays(texts)
+        return Block(index, first_row, flat, len(texts), self.whole, self.protect)
+
+    def table(self) -> pa.Table:
+        """The input columns of all rows."""
+        return pa.concat_tables([self.rows(index).select(self.task.inputs) for index in range(self.blocks)])
 
     def learned(self, name: str, make: Callable[[], pa.Table]) -> pa.Table:
         """A table that an augmenter learns from the corpus: made once, then read, also after a restart."""
@@ -68,12 +78,13 @@ class Corpus:
             if file not in self._tables:
                 self._tables[file] = make()
             return self._tables[file]
-        path = self.folder / f"{file}.parquet"
+        path = self.folder / f"{file}.arrow"
         if not path.exists():
-            sink = pa.BufferOutputStream()
-            pq.write_table(make(), sink)
+            table, sink = make(), pa.BufferOutputStream()
+            with pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table.combine_chunks())
             write_file(path, memoryview(sink.getvalue()))
-        return pq.read_table(path, use_threads=False, pre_buffer=False)
+        return self._read(file)
 
     def map_blocks(self, function: Callable[[Corpus, Block], pa.Table], doing: str) -> list[pa.Table]:
         """What ``function`` makes of each block, in order; with several workers it must be picklable."""

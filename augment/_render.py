@@ -17,10 +17,20 @@ from ._block import EDIT, Draft, Places
 _EMPTY = pa.scalar("", pa.large_string())
 
 
-def render(draft: Draft, rows: Places) -> tuple[pa.Array, pa.Array]:
-    """The texts, W strings, and the edits, W lists, of some rows of the draft, (W,) row numbers."""
+def render(draft: Draft, outputs: Places, rows: Places) -> tuple[list[pa.Array], pa.Array]:
+    """Some output rows of the draft, (W,) numbers, each a copy of a row of the block, (W,): S columns and the edits."""
     edited = _Edited(draft)
-    return _texts(draft, edited, rows), _edit_lists(draft, edited, rows)
+    columns = []
+    for side in range(draft.block.sides):
+        place = draft.place[outputs, side]
+        texts = _texts(draft, edited, place[place >= 0])
+        as_is = place < 0
+        if as_is.any():
+            originals = draft.block.texts.take(pa.array(rows[as_is] + side * draft.block.rows))
+            order = np.where(as_is, len(texts) + np.cumsum(as_is), np.cumsum(~as_is)) - 1
+            texts = pa.concat_arrays([texts, originals.cast(texts.type)]).take(pa.array(order))
+        columns.append(texts)
+    return columns, _edit_lists(draft, edited, outputs)
 
 
 class _Edited:
@@ -71,12 +81,11 @@ def _replacements(draft: Draft, edited: _Edited, window_starts: Places) -> pa.Ar
 def _gaps(draft: Draft, places: Places) -> pa.Array:
     """What stands in front of each word: back to the word before it or the start of its text."""
     words = draft.block.words
-    word, back = np.unique(draft.word[places], return_inverse=True)
-    text = np.searchsorted(words.first, word, side="right") - 1
-    after_last = words.end[np.maximum(word - 1, 0)]
-    starts = np.where(word > words.first[text], after_last, words.text_start[text])
-    cuts = np.stack([starts, words.start[word]], 1).ravel()
-    return strings_between(np.append(cuts, cuts[-1:]), words.data).take(pa.array(back * 2))
+    back_to = np.roll(words.end, 1)
+    has_words = np.diff(words.first) > 0
+    back_to[words.first[:-1][has_words]] = words.text_start[:-1][has_words]
+    cuts = np.stack([back_to, words.start], 1).ravel()
+    return strings_between(np.append(cuts, cuts[-1:]), words.data).take(pa.array(draft.word[places] * 2))
 
 
 def _tiles(words: Words) -> pa.Array:
@@ -95,8 +104,8 @@ def _joined(pieces: pa.Array, first_piece: Places) -> pa.Array:
     return pa.LargeStringArray.from_buffers(len(first_piece) - 1, pa.py_buffer(offsets), data)
 
 
-def _edit_lists(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
-    """What was done to each row, in order of position; an n-gram's record comes last and has no words."""
+def _edit_lists(draft: Draft, edited: _Edited, outputs: Places) -> pa.Array:
+    """What was done to each output row, in order of position; an n-gram's record comes last and has no words."""
     row = draft.row[edited.places]
     kept = (edited.places >= draft.low[row]) & (edited.places < draft.high[row])
     place = edited.places[kept]
@@ -104,7 +113,7 @@ def _edit_lists(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
         (2 * place, row[kept], edited.code[kept], draft.position[place].astype(np.int64), np.ones_like(place))
     ]
     for code, each in enumerate(draft.windows, len(draft.edits)):
-        # The odd number stands after the last word of its row and before the first of the next.
+        # The odd number stands after the last word of its text and before the first of the next.
         after_row = 2 * draft.first[each.rows + 1] - 1
         columns.append((after_row, each.rows, np.full(len(each.rows), code), each.start, each.count))
     order_key, row, codes, position, length = (np.concatenate(each) for each in zip(*columns, strict=True))
@@ -115,6 +124,7 @@ def _edit_lists(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
     values = pa.StructArray.from_arrays(
         [
             pa.array(edited.rules, pa.string()).take(pa.array(codes[order])),
+            pa.array((draft.text[row[order]] // max(1, draft.block.rows)).astype(np.int16)),
             pa.array(position[order], pa.int32()),
             pa.array(length[order], pa.int32()),
             old.take(word_taken).cast(pa.string()),
@@ -122,5 +132,6 @@ def _edit_lists(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
         ],
         fields=list(EDIT),
     )
-    first = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(draft.text)))])
-    return pa.ListArray.from_arrays(pa.array(first, pa.int32()), values).take(pa.array(rows))
+    counts = np.bincount(draft.output[row], minlength=len(draft.place))
+    first = np.concatenate([[0], np.cumsum(counts)])
+    return pa.ListArray.from_arrays(pa.array(first, pa.int32()), values).take(pa.array(outputs))

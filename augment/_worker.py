@@ -6,96 +6,64 @@ import contextlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transferset import Keys, Part, Store, content_keys, keys_to_arrow
 
-from ._block import EDIT, Block, Draft, Step
+from ._block import Flags, Places
 from ._corpus import Corpus, ignore_interrupts
-from ._render import render
+from ._rows import Copies, Plan, all_copies, originals
 from .recipe import Recipe
 
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class _Drafted:
-    """The output rows of a block before duplicates are dropped, and which of them are originals."""
-
-    table: pa.Table
-    keys: Keys
-    original: Flags
-    unchanged: int
+#: Keys of the drafted rows, and the block's row that each is a copy of.
+Drafted = tuple[Keys, Places]
 
 
 class Worker:
-    """Drafts blocks, and finishes each when it is told which rows to keep."""
+    """Drafts copies of a block's rows, once or several times, and finishes the block with those it is told to keep."""
 
-    def __init__(self, store: Store, corpus: Corpus, plan: Recipe, seed: int, keep_labels: bool) -> None:
-        self.store, self.corpus, self.plan, self.seed, self.keep_labels = store, corpus, plan, seed, keep_labels
-        self.steps = [step.fit(corpus) for step in plan.steps] if plan.copies else []
-        self.waiting: dict[int, _Drafted] = {}
+    def __init__(self, store: Store, corpus: Corpus, recipe: Recipe, copies: int, seed: int, keep_labels: bool) -> None:
+        self.store, self.corpus, self.copies = store, corpus, copies
+        steps = [step.fit(corpus) for step in recipe.steps] if copies else []
+        self.plan = Plan(steps, recipe.pairs, seed, keep_labels)
+        self.waiting: dict[int, list[tuple[pa.Table, Keys]]] = {}
+        self.drawn: dict[int, int] = {}
 
-    def draft(self, index: int) -> tuple[Keys, Flags]:
-        drafted = self._drafted(index)
-        self.waiting[index] = drafted
-        return drafted.keys, drafted.original
+    def draft(self, index: int) -> Drafted:
+        """All copies of all rows."""
+        return self.more(index, *all_copies(len(self.corpus.rows(index)), self.copies))
+
+    def more(self, index: int, row: Places, copy: Copies) -> Drafted:
+        """Certain copies of certain rows."""
+        table = self.plan.draw_up(self.corpus, index, row, copy)
+        keys = content_keys(self.corpus.task, table)
+        self.waiting.setdefault(index, []).append((table, keys))
+        self.drawn[index] = self.drawn.get(index, 0) + len(row)
+        first_row = self.corpus.rows(index)["source"][0].as_py()
+        return keys, table["source"].to_numpy() - first_row
 
     def finish(self, index: int, keep: Flags) -> Part:
-        drafted = self.waiting.pop(index)
-        table = drafted.table.append_column("key", keys_to_arrow(drafted.keys))
-        table = table.select([*self.corpus.task.columns, "source", "copy", "key", "edits"]).filter(pa.array(keep))
-        originals = int(drafted.original.sum())
+        """Commits the originals and the copies to keep, flagged in the order in which they were drafted."""
+        own = originals(self.corpus, index)
+        drafts = self.waiting.pop(index)
+        table = pa.concat_tables([own, *(each for each, _ in drafts)])
+        keys = np.concatenate([content_keys(self.corpus.task, own), *(each for _, each in drafts)])
+        chosen = np.flatnonzero(np.concatenate([np.ones(len(own), np.bool_), keep]))
+        chosen = chosen[np.argsort(table["source"].to_numpy()[chosen], kind="stable")]
+        table = table.append_column("key", keys_to_arrow(keys)).take(pa.array(chosen))
+        table = table.select([*self.corpus.task.columns, "source", "copy", "key", "edits"])
         notes = {
-            "originals": originals,
-            "augmented": len(table) - originals,
-            "unchanged": drafted.unchanged,
+            "originals": len(own),
+            "augmented": len(table) - len(own),
+            "unchanged": self.drawn.pop(index) - len(keep),
             "duplicates": int((~keep).sum()),
             "edits": _count_edits(table),
         }
         return self.store.commit(table.combine_chunks(), notes, slot=index)
-
-    def _drafted(self, index: int) -> _Drafted:
-        rows = self.corpus.rows(index)
-        count, task = len(rows), self.corpus.task
-        table = rows.append_column("copy", pa.array(np.zeros(count, np.int32)))
-        table = table.append_column("edits", pa.array([[]], pa.list_(EDIT)).take(pa.array(np.zeros(count, np.int64))))
-        unchanged = 0
-        if self.plan.copies:
-            draft = draft_block(self.corpus.block(index), self.steps, self.plan.copies, self.seed)
-            changed = np.flatnonzero(draft.changed())
-            unchanged = len(draft.text) - len(changed)
-            table = pa.concat_tables([table, self._copies(rows, draft, changed)])
-            source = np.concatenate([np.arange(count), draft.text[changed]])
-            table = table.take(pa.array(np.argsort(source, kind="stable")))
-        original = table["copy"].to_numpy() == 0
-        return _Drafted(table, content_keys(task, table), original, unchanged)
-
-    def _copies(self, rows: pa.Table, draft: Draft, changed: npt.NDArray[np.int64]) -> pa.Table:
-        task = self.corpus.task
-        texts, edits = render(draft, changed)
-        text = draft.text[changed]
-        columns: dict[str, Any] = {task.inputs[0]: texts.cast(pa.string())}
-        if task.label is not None:
-            nothing = pa.nulls(len(changed), task.label_type)
-            columns[task.label] = rows[task.label].take(pa.array(text)) if self.keep_labels else nothing
-        columns["source"] = pa.array(draft.block.first_row + text)
-        columns["copy"] = pa.array(draft.copy[changed])
-        columns["edits"] = edits
-        return pa.table(columns)
-
-
-def draft_block(block: Block, steps: Sequence[Step], copies: int, seed: int) -> Draft:
-    draft = Draft.of(block, copies, seed)
-    for step in steps:
-        step(draft)
-    return draft
 
 
 class InlineLine:
@@ -104,8 +72,11 @@ class InlineLine:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
 
-    def draft(self, index: int) -> Future[tuple[Keys, Flags]]:
+    def draft(self, index: int) -> Future[Drafted]:
         return _done(self.worker.draft(index))
+
+    def more(self, index: int, row: Places, copy: Copies) -> Future[Drafted]:
+        return _done(self.worker.more(index, row, copy))
 
     def finish(self, index: int, keep: Flags) -> Future[Part]:
         return _done(self.worker.finish(index, keep))
@@ -117,8 +88,11 @@ class ProcessLine:
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self.pool = pool
 
-    def draft(self, index: int) -> Future[tuple[Keys, Flags]]:
+    def draft(self, index: int) -> Future[Drafted]:
         return self.pool.submit(_draft_here, index)
+
+    def more(self, index: int, row: Places, copy: Copies) -> Future[Drafted]:
+        return self.pool.submit(_more_here, index, row, copy)
 
     def finish(self, index: int, keep: Flags) -> Future[Part]:
         return self.pool.submit(_finish_here, index, keep)
@@ -155,8 +129,12 @@ def _start_here(make: Callable[[], Worker]) -> None:
     _worker = make()
 
 
-def _draft_here(index: int) -> tuple[Keys, Flags]:
+def _draft_here(index: int) -> Drafted:
     return _worker.draft(index)
+
+
+def _more_here(index: int, row: Places, copy: Copies) -> Drafted:
+    return _worker.more(index, row, copy)
 
 
 def _finish_here(index: int, keep: Flags) -> Part:

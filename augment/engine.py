@@ -13,62 +13,68 @@ import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from tqdm import tqdm
 from xxhash import xxh3_128_hexdigest
 
-from transferset import Keys, Part, Source, StillhouseError, Store, Task, keys_from_arrow
+from transferset import KeySet, Part, Source, StillhouseError, Store, Task, keys_from_arrow
 from transferset.files import claim_directory, directory_lock, writing
 from transferset.parameters import check_at_least
 from transferset.transfer_set import KIND
 
+from ._block import Flags
 from ._corpus import Corpus, worker_errors
 from ._ingest import Ingested, ingest
-from ._render import render
-from ._worker import Flags, Worker, draft_block, lines_of
+from ._rows import Plan, all_copies
+from ._worker import Drafted, Line, Worker, lines_of
 from .recipe import Augmenter, Recipe, as_recipe
+
+#: With ``exact``, the most times that a missing copy is drawn again.
+RETRIES = 20
 
 
 def augment_file(
     source: Source,
     task: Task,
     out: Path | str,
-    recipe: Recipe | str | Sequence[Augmenter] = "tang2019",
+    recipe: Recipe | str | Sequence[Augmenter] | None = None,
     copies: int | None = None,
     seed: int = 0,
     workers: int = 1,
     keep_labels: bool = False,
+    exact: bool = False,
+    candidates: Path | str | None = None,
     progress: bool = False,
 ) -> Store:
     """The transfer set of a source: every row, and up to ``copies`` augmented copies of each.
 
     Copies equal to an original or to an earlier copy are dropped. An interrupted call is continued by the same call.
-    With 0 copies it is the originals alone, which is all there is for pairs and features so far.
 
     Args:
+        recipe: ``tang2019`` for texts and ``munge`` for features where None.
         copies: the most copies of a row; the recipe's number where None.
         workers: processes; the output does not depend on it. A script that uses more than one needs the usual
             ``if __name__ == "__main__":`` guard.
         keep_labels: gives augmented rows the gold label of their source instead of null.
+        exact: draws a dropped copy again, up to 20 times; the notes of the parts say how many are still short.
+        candidates: a directory for what language models and word vectors had to offer; a run that is given the one
+            of another run asks them nothing twice. It is ``out/_candidates`` where None.
 
     Raises:
         StillhouseError: bad input; nothing is left behind. Or ``out`` holds something else.
     """
-    plan = as_recipe(recipe)
-    plan = replace(plan, copies=plan.copies if copies is None else copies)
+    plan = as_recipe(recipe if recipe is not None else default_recipe(task))
+    copies = plan.copies_of(task.kind) if copies is None else copies
+    check_at_least("copies", copies, 0)
     _check_workers(workers, plan)
     check_at_least("seed", seed, 0)
-    if plan.copies and task.kind != "text":
-        raise StillhouseError(
-            f"recipe {plan.name}: must be given single texts, got a task of kind {task.kind!r}:"
-            " with 0 copies the transfer set is the originals alone"
-        )
+    if copies:
+        plan.check_kind(task.kind)
     if keep_labels and task.target == "regression":
         raise StillhouseError("keep-labels: must not be used with regression, where an edit changes the score")
     out = Path(out)
@@ -78,67 +84,102 @@ def augment_file(
         scratch = out / "_scratch"
         with writing(out):
             scratch.mkdir(exist_ok=True)
-            found = ingest(source, task, plan.copies, scratch, progress)
-        corpus = Corpus(found.task, _cut_as(found, plan), found.blocks, scratch, _whole(plan), workers, progress)
-        if not (out / "_manifest" / "about.json").exists():
+            found = ingest(source, task, copies, scratch, progress)
+        corpus = Corpus(
+            found.task,
+            _cut_as(found, plan, copies),
+            found.blocks,
+            scratch,
+            whole_words(plan),
+            plan.protect,
+            Path(candidates) if candidates is not None else out / "_candidates",
+            workers,
+            progress,
+        )
+        if copies and not (out / "_manifest" / "about.json").exists():
             _try_out(corpus, plan, seed)
-        store = Store.create(out, KIND, _about(found, plan, seed, keep_labels), {"source": source.path.name})
+        about = _about(found, plan, copies, seed, keep_labels, exact)
+        store = Store.create(out, KIND, about, {"source": source.path.name})
         if store.missing_slots():
-            _write_parts(store, corpus, plan, seed, found, keep_labels)
+            make = partial(Worker, store, corpus, plan, copies, seed, keep_labels)
+            _Writing(store, corpus, copies if exact else 0, found.keys).run(make, found.rows)
         shutil.rmtree(scratch)
     return store
 
 
-def preview(
-    texts: Sequence[str] | pa.Array, recipe: Recipe | str | Sequence[Augmenter], copies: int = 1, seed: int = 0
-) -> list[str]:
-    """Augmented copies of texts in memory, ``copies`` of each in turn, duplicates and all.
-
-    >>> preview(["a fine film"], "tang2019", copies=0)
-    []
-    """
-    plan = as_recipe(recipe)
-    corpus = Corpus.in_memory(pa.array(texts, pa.string()), _whole(plan))
-    draft = draft_block(corpus.block(0), [step.fit(corpus) for step in plan.steps], copies, seed)
-    edited: list[str] = render(draft, np.arange(len(draft.text)))[0].to_pylist()
-    return edited
+def default_recipe(task: Task) -> str:
+    """What a task is augmented with when nothing is said."""
+    return "munge" if task.kind == "features" else "tang2019"
 
 
-def _try_out(corpus: Corpus, plan: Recipe, seed: int) -> None:
+def _try_out(corpus: Corpus, recipe: Recipe, seed: int) -> None:
     """Fits every step and runs it on no rows, so that a recipe that cannot work fails before anything is written."""
-    if plan.copies:
-        draft_block(corpus.block(0), [step.fit(corpus) for step in plan.steps], 0, seed)
+    plan = Plan([step.fit(corpus) for step in recipe.steps], recipe.pairs, seed)
+    plan.draw_up(corpus, 0, *all_copies(0, 1))
 
 
-def _write_parts(store: Store, corpus: Corpus, plan: Recipe, seed: int, found: Ingested, keep_labels: bool) -> None:
-    done = {part.slot: part for part in store.parts()}
-    workers = min(corpus.workers, max(1, len(store.missing_slots())))
-    make = partial(Worker, store, corpus, plan, seed, keep_labels)
-    bar = tqdm(desc="augmenting", total=found.rows, unit=" rows", unit_scale=True, disable=not corpus.progress)
-    with bar, worker_errors(), lines_of(make, workers) as lines:
-        drafts: deque[tuple[int, Future[tuple[Keys, Flags]] | None]] = deque()
-        finished: deque[Future[Part]] = deque()
-        ahead = 0
-        for index in range(found.blocks):
-            # Each worker drafts its next block while this one's keys are looked at.
-            while ahead < found.blocks and len(drafts) < 2 * workers:
-                line = lines[ahead % workers]
-                drafts.append((ahead, None if ahead in done else line.draft(ahead)))
-                ahead += 1
-            _, future = drafts.popleft()
-            if future is None:
-                table = store.read(done[index], ["key", "copy"])
-                found.keys.add(keys_from_arrow(table["key"])[table["copy"].to_numpy() > 0])
-            else:
-                keys, original = future.result()
-                keep = original.copy()
-                keep[~original] = found.keys.add(keys[~original])
-                finished.append(lines[index % workers].finish(index, keep))
-            bar.update(len(corpus.rows(index)))
-            while finished and (finished[0].done() or len(finished) > 2 * workers):
-                finished.popleft().result()
-        for last in finished:
-            last.result()
+@dataclass
+class _Writing:
+    """The parts of a transfer set on their way: which rows are new is decided here, in the order of the blocks.
+
+    Attributes:
+        exact: the copies that every row should get; 0 for as many as there happen to be.
+        keys: those of all originals and of the copies so far.
+    """
+
+    store: Store
+    corpus: Corpus
+    exact: int
+    keys: KeySet
+
+    def run(self, make: Any, rows: int) -> None:
+        done = {part.slot: part for part in self.store.parts()}
+        workers = min(self.corpus.workers, max(1, len(self.store.missing_slots())))
+        bar = tqdm(desc="augmenting", total=rows, unit=" rows", unit_scale=True, disable=not self.corpus.progress)
+        with bar, worker_errors(), lines_of(make, workers) as lines:
+            drafts: deque[Future[Drafted] | None] = deque()
+            finished: deque[Future[Part]] = deque()
+            ahead = 0
+            for index in range(self.corpus.blocks):
+                # Each worker drafts its next block while this one's keys are looked at.
+                while ahead < self.corpus.blocks and len(drafts) < 2 * workers:
+                    drafts.append(None if ahead in done else lines[ahead % workers].draft(ahead))
+                    ahead += 1
+                future = drafts.popleft()
+                if future is None:
+                    self._remember(done[index])
+                else:
+                    line = lines[index % workers]
+                    finished.append(line.finish(index, self._choose(index, line, future.result())))
+                bar.update(len(self.corpus.rows(index)))
+                while finished and (finished[0].done() or len(finished) > 2 * workers):
+                    finished.popleft().result()
+            for last in finished:
+                last.result()
+
+    def _remember(self, part: Part) -> None:
+        table = self.store.read(part, ["key", "copy"])
+        self.keys.add(keys_from_arrow(table["key"])[table["copy"].to_numpy() > 0])
+
+    def _choose(self, index: int, line: Line, drafted: Drafted) -> Flags:
+        """Which drafted rows to keep: the new ones; with ``exact`` the missing ones are drawn again."""
+        keys, row = drafted
+        keep = [self.keys.add(keys)]
+        if not self.exact:
+            return keep[0]
+        missing = self.exact - np.bincount(row[keep[0]], minlength=len(self.corpus.rows(index)))
+        tried = np.full(len(missing), self.exact)
+        for _ in range(RETRIES):
+            again = np.repeat(np.arange(len(missing)), missing)
+            if not len(again):
+                break
+            nth = np.arange(len(again)) - np.repeat(np.cumsum(missing) - missing, missing)
+            copy = (tried[again] + nth + 1).astype(np.int32)
+            tried += missing
+            keys, row = line.more(index, again, copy).result()
+            keep.append(self.keys.add(keys))
+            missing = missing - np.bincount(row[keep[-1]], minlength=len(missing))
+        return np.concatenate(keep)
 
 
 @contextlib.contextmanager
@@ -157,9 +198,10 @@ def _nothing_left_behind(out: Path, existed: bool) -> Iterator[None]:
         raise
 
 
-def _cut_as(found: Ingested, plan: Recipe) -> str:
+def _cut_as(found: Ingested, plan: Recipe, copies: int) -> str:
     """A hash of the rows, of how they are cut into blocks, and of what is one word: what learned tables depend on."""
-    return xxh3_128_hexdigest(repr((found.fingerprint, found.blocks, plan.copies, _whole(plan))).encode())
+    decides = (found.fingerprint, found.blocks, copies, whole_words(plan), plan.protect)
+    return xxh3_128_hexdigest(repr(decides).encode())
 
 
 def _check_workers(workers: int, plan: Recipe) -> None:
@@ -173,15 +215,17 @@ def _check_workers(workers: int, plan: Recipe) -> None:
             ) from None
 
 
-def _whole(plan: Recipe) -> tuple[str, ...]:
+def whole_words(plan: Recipe) -> tuple[str, ...]:
+    """What counts as one word in the texts of a recipe: its mask token."""
     return (plan.mask_token,) if plan.mask_token is not None else ()
 
 
-def _about(found: Ingested, plan: Recipe, seed: int, keep_labels: bool) -> dict[str, Any]:
+def _about(found: Ingested, plan: Recipe, copies: int, seed: int, keep_labels: bool, exact: bool) -> dict[str, Any]:
     return {
         "task": found.task.to_json(),
         "recipe": plan.to_json(),
-        "copies": plan.copies,
+        "copies": copies,
+        "exact": exact,
         "seed": seed,
         "keep_labels": keep_labels,
         "mask_token": plan.mask_token,

@@ -47,8 +47,8 @@ class Ngram:
 
     def _edit(self, draft: Draft) -> None:
         # A second n-gram step is cut from what the first one left, with draws of its own.
-        name = f"ngram-{len(draft.windows)}" if draft.windows else "ngram"
-        chosen = within(draft.row_draws(name), 0.0, self.rate)
+        name = draft.name("ngram")
+        chosen = within(draft.row_draws(name), 0.0, self.rate) & draft.active
         rows = np.flatnonzero(chosen & (draft.high > draft.low))
         length = (draft.high - draft.low)[rows]
         wanted = self.shortest + below(draft.row_draws(f"{name}-length")[rows], self.longest - self.shortest + 1)

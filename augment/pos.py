@@ -19,6 +19,7 @@ from transferset.parameters import check_share
 from ._block import Block, Draft, Step
 from ._corpus import Corpus
 from ._draws import below
+from ._perceptron import Perceptron
 from ._taggers import TaggerSpec, load_tagger, tagger_name
 
 _PAIR = ["tag", "word"]
@@ -59,7 +60,7 @@ class Pos:
     def _edit(self, corpus: Corpus, pool: _Pool, draft: Draft) -> None:
         places = draft.claim(self.rate)
         tags = pool.code(_tags(corpus, draft.block, self.tagger))[draft.word[places]]
-        draft.replace("pos", places, pool.draw(tags, draft.draws("pos", places)))
+        draft.replace("pos", places, pool.draw(tags, draft.draws(draft.name("pos"), places)))
 
 
 class _Pool:
@@ -89,10 +90,13 @@ def _tags(corpus: Corpus, block: Block, spec: TaggerSpec) -> pa.Array:
     """The tag of each word of a block, T strings; tagged once and then read back."""
 
     def tag() -> pa.Table:
+        tagger = load_tagger(spec, corpus)
+        if isinstance(tagger, Perceptron):  # arrays as they are: lists would take longer than the tagging
+            return pa.table({"tag": tagger.tag(block.words.strings, block.words.first)})
         first = block.words.first.tolist()
         flat: list[str] = block.words.strings.to_pylist()
         sentences = [flat[a:b] for a, b in pairwise(first)]
-        tagged = list(load_tagger(spec, corpus)(sentences))
+        tagged = list(tagger(sentences))
         for words, tags in zip_longest(sentences, tagged):
             if words is None or not _fits(words, tags):
                 raise StillhouseError(f"pos: tagger must give one tag, a str, for each word of {words}, got {tags!r}")

@@ -8,7 +8,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+
+from augment._block import Block, Draft
+from augment._corpus import Corpus
+from augment._render import render
+from augment._rows import all_copies
+from transferset import Task
 
 ROOT = Path(__file__).parent.parent
 WORDS = [
@@ -44,6 +52,24 @@ WORDS = [
     ",",
     "!",
 ]
+
+
+def corpus_of(texts, whole=()) -> Corpus:
+    """Single texts as a corpus of one block."""
+    table = pa.table({"text": pa.array(texts, pa.string()), "source": np.arange(len(texts))})
+    return Corpus.in_memory(Task("text", ("text",)), [table], whole=whole)
+
+
+def draft_of(block: Block, copies: int, seed: int) -> Draft:
+    """All copies of all texts of a block, unedited."""
+    return Draft.of(block, *all_copies(block.rows, copies), seed)
+
+
+def rendered(draft: Draft, rows=None) -> tuple[pa.Array, pa.Array]:
+    """The texts and the edits of rows of a draft of single texts."""
+    rows = np.arange(len(draft.text)) if rows is None else rows
+    (texts,), edits = render(draft, rows, draft.text[rows])
+    return texts, edits
 
 
 @pytest.fixture(scope="session")

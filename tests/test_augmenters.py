@@ -6,13 +6,12 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import corpus_of, draft_of, rendered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augment import preview
-from augment._block import Block, Draft
-from augment._corpus import Corpus
-from augment._render import render
+from augment._block import Block
 from augment.recipe import Recipe, recipe_from_json
 from transferset.parameters import build, describe, discover, parameters
 from transferset.words import split_words
@@ -27,7 +26,10 @@ def by_length(sentences):
 
 #: What an augmenter needs so that it works on any text, without data that must be installed.
 NEEDED = {"pos": {"tagger": by_length}}
-EVERY = pytest.mark.parametrize("name", sorted(AUGMENTERS))
+#: Those that edit texts at a rate; the others are gates, or edit features.
+EVERY = pytest.mark.parametrize(
+    "name", sorted(name for name, cls in AUGMENTERS.items() if "rate" in [each.name for each in parameters(cls)])
+)
 #: Augmenters that learn nothing from the corpus: what they do to a row depends on that row alone.
 WITHOUT_CORPUS = pytest.mark.parametrize("names", [["mask"], ["ngram"], ["mask", "ngram"]])
 
@@ -103,8 +105,8 @@ def busy(name):
 def drafted(texts, steps, copies, seed=0):
     recipe = Recipe("test", tuple(steps), copies)
     whole = () if recipe.mask_token is None else (recipe.mask_token,)
-    corpus = Corpus.in_memory(pa.array(texts, pa.string()), whole)
-    draft = Draft.of(corpus.block(0), copies, seed)
+    corpus = corpus_of(pa.array(texts, pa.string()), whole)
+    draft = draft_of(corpus.block(0), copies, seed)
     for step in steps:
         step.fit(corpus)(draft)
     return draft
@@ -112,9 +114,9 @@ def drafted(texts, steps, copies, seed=0):
 
 def assert_replayed(texts, steps, copies, seed=0):
     draft = drafted(texts, steps, copies, seed)
-    rendered, edits = render(draft, np.arange(len(draft.text)))
+    texts_of, edits = rendered(draft)
     changed = draft.changed().tolist()
-    for row, (text, done) in enumerate(zip(rendered.to_pylist(), edits.to_pylist(), strict=True)):
+    for row, (text, done) in enumerate(zip(texts_of.to_pylist(), edits.to_pylist(), strict=True)):
         original = texts[draft.text[row]]
         assert replay(original, done, draft.block.whole) == text
         if not changed[row]:
@@ -202,15 +204,15 @@ def test_where_blocks_are_cut_does_not_matter(names, size):
     steps = [busy(name) for name in names]
     texts = [*TEXTS, *AWKWARD]
     whole = drafted(texts, steps, 3)
-    corpus = Corpus.in_memory(pa.array(texts))
+    corpus = corpus_of(pa.array(texts))
     found = []
     for index, first in enumerate(range(0, len(texts), size)):
-        block = Block(index, first, pa.array(texts[first : first + size]), whole.block.whole)
-        draft = Draft.of(block, 3, 0)
+        block = Block(index, first, pa.array(texts[first : first + size]), whole=whole.block.whole)
+        draft = draft_of(block, 3, 0)
         for step in steps:
             step.fit(corpus)(draft)
-        found += render(draft, np.arange(len(draft.text)))[0].to_pylist()
-    assert found == render(whole, np.arange(len(whole.text)))[0].to_pylist()
+        found += rendered(draft)[0].to_pylist()
+    assert found == rendered(whole)[0].to_pylist()
 
 
 @EVERY
@@ -269,7 +271,7 @@ def test_texts_of_difficult_pieces_are_what_their_edits_say(texts, seed):
 @EVERY
 def test_edits_are_recorded_in_order_under_the_name_of_the_augmenter(name):
     draft = drafted(TEXTS, [busy(name)], copies=10)
-    for done in render(draft, np.arange(len(draft.text)))[1].to_pylist():
+    for done in rendered(draft)[1].to_pylist():
         assert {edit["rule"] for edit in done} <= {name}
         positions = [edit["position"] for edit in done]
         assert positions == sorted(positions)

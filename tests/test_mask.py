@@ -3,21 +3,20 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import corpus_of, draft_of
 
 from augment import Mask, preview
-from augment._block import Draft
-from augment._corpus import Corpus
 from transferset import Source, StillhouseError
 
 
 @pytest.fixture(scope="module")
 def corpus(shared):
     batches = Source(shared / "data" / "sst2" / "train.tsv").batches(["sentence"])
-    return Corpus.in_memory(pa.concat_arrays([batch.column(0) for batch in batches]), ("[MASK]",))
+    return corpus_of(pa.concat_arrays([batch.column(0) for batch in batches]), ("[MASK]",))
 
 
 def drafted(corpus, *steps, copies=2, seed=0):
-    draft = Draft.of(corpus.block(0), copies, seed)
+    draft = draft_of(corpus.block(0), copies, seed)
     for step in steps:
         step.fit(corpus)(draft)
     return draft
@@ -88,7 +87,7 @@ def test_only_words_are_masked_and_all_between_them_stays(text, masked):
 
 
 def test_a_mask_token_in_the_text_is_one_word():
-    corpus = Corpus.in_memory(pa.array(["a [MASK] film"]), ("[MASK]",))
+    corpus = corpus_of(pa.array(["a [MASK] film"]), ("[MASK]",))
     assert drafted(corpus, Mask(rate=1.0), copies=1).edits[0].places.tolist() == [0, 1, 2]
 
 

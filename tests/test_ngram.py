@@ -3,25 +3,24 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import corpus_of, draft_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from augment import Ngram, preview
-from augment._block import Draft
-from augment._corpus import Corpus
 from transferset import Source, StillhouseError
 
 
 @pytest.fixture(scope="module")
 def corpus(shared):
     batches = Source(shared / "data" / "sst2" / "train.tsv").batches(["sentence"])
-    return Corpus.in_memory(pa.concat_arrays([batch.column(0) for batch in batches]))
+    return corpus_of(pa.concat_arrays([batch.column(0) for batch in batches]))
 
 
 def drafted(corpus, step, copies=2, seed=0):
     """The rows cut to an n-gram with start and count, and the number of words of every row."""
-    draft = Draft.of(corpus.block(0), copies, seed)
+    draft = draft_of(corpus.block(0), copies, seed)
     step.fit(corpus)(draft)
     (kept,) = draft.windows
     rows, start, count = kept.rows, kept.start, kept.count

@@ -6,11 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import corpus_of, draft_of
 from scipy.stats import chisquare
 
 from augment import Pos, preview
-from augment._block import Draft
-from augment._corpus import Corpus
 from augment._taggers import _nltk
 from transferset import Source, StillhouseError
 from transferset.words import split_words
@@ -43,7 +42,7 @@ def nltk_data(shared, monkeypatch):
 
 
 def drafted(corpus, step, copies, seed=0):
-    draft = Draft.of(corpus.block(0), copies, seed)
+    draft = draft_of(corpus.block(0), copies, seed)
     step.fit(corpus)(draft)
     return draft
 
@@ -72,13 +71,13 @@ def pool_of(corpus, step):
 
 @pytest.mark.parametrize("rate", [0.02, 0.1, 0.7])
 def test_the_pos_rate_on_sst2_is_the_one_asked_for(texts, rate):
-    draft = drafted(Corpus.in_memory(texts), Pos(rate=rate, tagger=by_last_letter), copies=1)
+    draft = drafted(corpus_of(texts), Pos(rate=rate, tagger=by_last_letter), copies=1)
     share = len(draft.edits[0].places) / len(draft.word)
     assert abs(share - rate) < 3 * np.sqrt(rate * (1 - rate) / len(draft.word))
 
 
 def test_the_pool_counts_every_occurrence_on_sst2(texts):
-    pool = pool_of(Corpus.in_memory(texts), Pos(tagger=by_last_letter))
+    pool = pool_of(corpus_of(texts), Pos(tagger=by_last_letter))
     assert pool == plain_counts(sentences_of(texts), by_last_letter)
 
 
@@ -91,12 +90,12 @@ def test_the_pool_of_nltk_is_that_of_a_plain_count(texts, nltk_data):
     def tag(sentences):
         return [[name for _, name in tagger.tag(words)] for words in sentences]
 
-    assert pool_of(Corpus.in_memory(some), Pos(tagger="nltk")) == plain_counts(sentences_of(some), tag)
+    assert pool_of(corpus_of(some), Pos(tagger="nltk")) == plain_counts(sentences_of(some), tag)
 
 
 def test_draws_follow_the_counts_of_the_tag(texts, nltk_data):
     some, step = texts[:1000], Pos(rate=1.0, tagger="nltk")
-    corpus = Corpus.in_memory(some)
+    corpus = corpus_of(some)
     pool = pool_of(corpus, step)
     draft = drafted(corpus, step, copies=10)
     tag_of_word = [tag for sentence in _nltk()(sentences_of(some)) for tag in sentence]
@@ -151,8 +150,8 @@ def test_draws_come_from_all_texts_and_not_only_from_the_own():
 
 
 def test_two_pos_steps_share_no_word(texts):
-    corpus = Corpus.in_memory(texts[:5000])
-    draft = Draft.of(corpus.block(0), 2, 0)
+    corpus = corpus_of(texts[:5000])
+    draft = draft_of(corpus.block(0), 2, 0)
     for step in (Pos(rate=0.3, tagger=by_last_letter), Pos(rate=0.3, tagger=by_first_letter)):
         step.fit(corpus)(draft)
     first, second = (each.places for each in draft.edits)

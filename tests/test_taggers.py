@@ -8,10 +8,9 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from conftest import ROOT
+from conftest import ROOT, corpus_of
 
 from augment import Pos, preview
-from augment._corpus import Corpus
 from augment._taggers import _nltk, _spacy, load_tagger, tagger_name
 from transferset import StillhouseError
 from transferset.words import split_words
@@ -19,10 +18,6 @@ from transferset.words import split_words
 NOUNS = ["cat", "dog", "bird", "horse", "child", "woman", "film", "boat"]
 VERBS = ["sleeps", "eats", "runs", "sings", "waits", "falls", "grows", "speaks"]
 TOY = [f"{('the', 'a')[(i + j) % 2]} {noun} {verb}" for i, noun in enumerate(NOUNS) for j, verb in enumerate(VERBS)]
-
-
-def corpus_of(texts, whole=()):
-    return Corpus.in_memory(pa.array(texts, pa.string()), whole)
 
 
 def classes_of(texts, spec="classes"):

@@ -103,6 +103,8 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
     choices = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     for choice in choices:
         origin = get_origin(choice)
+        if choice is Any:
+            return value
         if origin is tuple and isinstance(value, list | tuple):
             return tuple(_typed(each, get_args(choice)[0], where) for each in value)
         if origin is Callable and callable(value):

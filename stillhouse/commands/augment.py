@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from augment import augment_file, load_recipe, published
+from augment import PAIRS, Recipe, augment_file, default_recipe, load_recipe, published
 from transferset import Source, StillhouseError, Store, Task
 from transferset.parameters import discover
 
@@ -37,8 +38,14 @@ _AUGMENTERS = discover("augment", "fit")
 @click.option(
     "--task", "target", default="classification", show_default=True, help="classification, multilabel or regression."
 )
-@click.option("--recipe", default="tang2019", show_default=True, help=f"{', '.join(published())}, or a TOML file.")
+@click.option("--recipe", help=f"{', '.join(published())}, or a TOML file.  [default: tang2019; munge for features]")
 @click.option("--copies", type=int, help="Most augmented copies of a row.  [default: the recipe's]")
+@click.option("--exact", is_flag=True, help="Draw dropped copies again until each row has them all, or 20 times.")
+@click.option("--pairs", help=f"Which texts of a pair are edited: {', '.join(PAIRS)}.  [default: the recipe's]")
+@click.option(
+    "--protect", multiple=True, help="A word or phrase, /REGEX/, :stop-words: or :non-alphabetic:; repeatable."
+)
+@click.option("--candidates", type=click.Path(), help="Keeps what models offer, for other runs.  [default: in --out]")
 @click.option("--seed", default=0, show_default=True, help="Seed of every draw.")
 @click.option(
     "--workers",
@@ -62,22 +69,30 @@ def command(source: str, out: str, force: bool, **options: Any) -> None:
     reading = {name: options.pop(name) for name in ("quote", "no_header", "encoding")}
     data = read_source(source, **reading)
     task = _task(data, options)
-    recipe = load_recipe(options["recipe"])
-    changes = {name: given_parameters(name, cls, options) for name, cls in _AUGMENTERS.items()}
-    recipe = recipe.adjusted({name: given for name, given in changes.items() if given})
     with replacing(out, force, store_name):
         store = augment_file(
             data,
             task,
             out,
-            recipe,
+            _recipe(task, options),
             options["copies"],
             options["seed"],
             options["workers"],
             options["keep_labels"],
+            options["exact"],
+            options["candidates"],
             progress=True,
         )
     click.echo(summary(store))
+
+
+def _recipe(task: Task, options: dict[str, Any]) -> Recipe:
+    """The recipe that was named, with what the options change in it."""
+    recipe = load_recipe(options["recipe"] or default_recipe(task))
+    changes = {name: given_parameters(name, cls, options) for name, cls in _AUGMENTERS.items()}
+    recipe = recipe.adjusted({name: given for name, given in changes.items() if given})
+    protect = (*recipe.protect, *options["protect"])
+    return replace(recipe, pairs=options["pairs"] or recipe.pairs, protect=protect)
 
 
 def _task(source: Source, options: dict[str, Any]) -> Task:
@@ -115,9 +130,13 @@ def summary(store: Store) -> str:
         for rule, edits in each.get("edits", {}).items():
             rules[rule] = rules.get(rule, 0) + edits
     edits = ", ".join(f"{rule} {number:,}" for rule, number in rules.items()) or "none"
+    short = store.about["copies"] * count["originals"] - count["augmented"] if store.about.get("exact") else 0
+    missing = (
+        f"\n  short of --copies by {short:,}: so many were unchanged or duplicates however often they were drawn again"
+    )
     return (
         f"{store.path}: {store.rows():,} rows in {len(notes)} parts\n"
         f"  originals {count['originals']:,}, augmented {count['augmented']:,}"
         f" (dropped: {count['unchanged']:,} unchanged, {count['duplicates']:,} duplicates)\n"
-        f"  edits: {edits}"
+        f"  edits: {edits}{missing if short else ''}"
     )
