@@ -12,6 +12,7 @@ from typing import Any
 from transferset import StillhouseError, unknown
 
 from ._corpus import Corpus
+from ._perceptron import Perceptron
 
 #: Takes B lists of words and gives B lists of as many tags.
 Tagger = Callable[[Sequence[Sequence[str]]], Sequence[Sequence[str]]]
@@ -76,7 +77,7 @@ def _content_mark(spec: TaggerSpec) -> str:
 
 
 @lru_cache(1)
-def _nltk() -> Tagger:
+def _nltk() -> Perceptron:
     import nltk
 
     try:
@@ -88,10 +89,7 @@ def _nltk() -> Tagger:
             f" run `python -m nltk.downloader {_NLTK_DATA}`, set NLTK_DATA, {_CLASSES_ADVICE}"
         ) from None
 
-    def tag(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        return [[name for _, name in tagger.tag(list(words))] for words in sentences]
-
-    return tag
+    return Perceptron(tagger)
 
 
 @lru_cache(1)
