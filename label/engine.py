@@ -17,6 +17,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from transferset import Keys, KeySet, LogitCache, StillhouseError, TransferSet, find_keys, keys_from_arrow, sort_keys
+from transferset.batches import plan_batches
 from transferset.files import claim_directory, directory_lock
 
 from .teacher import Teacher
@@ -142,27 +143,6 @@ def _pieces(transfer: TransferSet, rows: int = 8192) -> Iterator[pa.Table]:
     for table in transfer.tables([*transfer.task.inputs, "key", "source"]):
         for start in range(0, len(table), rows):
             yield table.slice(start, rows)
-
-
-def plan_batches(
-    lengths: npt.NDArray[np.int32], keys: Keys, batch_tokens: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The order of U rows, longest first, and the bounds of the batches in it, (batches + 1,).
-
-    A batch holds as many rows as fit when all are padded to its first, and at least one. Rows of one length are in
-    order of their keys, (U, 2), so the plan does not depend on the order of the transfer set.
-
-    >>> keys = np.zeros((4, 2), np.uint64)
-    >>> order, bounds = plan_batches(np.array([3, 9, 4, 4], np.int32), keys, batch_tokens=10)
-    >>> order.tolist(), bounds.tolist()
-    ([1, 2, 3, 0], [0, 1, 3, 4])
-    """
-    order = np.lexsort((keys[:, 1], keys[:, 0], -lengths))
-    ranked = lengths[order]
-    bounds = [0]
-    while bounds[-1] < len(order):
-        bounds.append(min(len(order), bounds[-1] + max(1, batch_tokens // max(1, int(ranked[bounds[-1]])))))
-    return order, np.array(bounds)
 
 
 def _label(work: _Work, cache: LogitCache, teacher: Teacher, batch_tokens: int, progress: bool) -> None:

@@ -10,26 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from safetensors import SafetensorError
-from xxhash import xxh3_128
 
 from transferset import StillhouseError, Task, unknown
 from transferset.files import write_file
+from transferset.pretrained import best_dtype, fingerprint, load_pretrained, longest_input
 
 from .teacher import Encoded
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-#: Files of a model's directory that decide what it says.
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-_MEANING = (
-    "config.json",
-    "*tokenizer*.json",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "vocab.*",
-    "merges.txt",
-    "*.model",
-)
 
 
 class Huggingface:
@@ -46,9 +34,11 @@ class Huggingface:
         if dtype not in get_args(Dtype):
             raise unknown("dtype", dtype, get_args(Dtype))
         self.name = name
-        self.dtype = _best_dtype() if dtype == "auto" else dtype
-        self.tokenizer, self.model = _load(name, self.dtype)
-        longest = min(self.tokenizer.model_max_length, _positions(self.model.config))
+        self.dtype = best_dtype() if dtype == "auto" else dtype
+        self.tokenizer, self.model = load_pretrained(
+            name, "SequenceClassification", "a sequence-classification model", self.dtype
+        )
+        longest = longest_input(self.tokenizer, self.model)
         self.max_length = longest if max_length is None else max_length
         fewest = self.tokenizer.num_special_tokens_to_add(pair=True) + 2
         if not fewest <= self.max_length <= longest:
@@ -58,7 +48,7 @@ class Huggingface:
         """Hash of weights, config and tokenizer; maximum length; precision; the mask token if it is not its own."""
         rendered = mask_token if self._own_mask(mask_token) is not None else None
         return {
-            "teacher": self._fingerprint(),
+            "teacher": fingerprint(self.name),
             "max_length": self.max_length,
             "dtype": self.dtype,
             "mask_token": rendered,
@@ -145,83 +135,3 @@ class Huggingface:
         """What the tokenizer reads in place of the transfer set's mask token; None where nothing is to be done."""
         own: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
         return None if mask_token in (None, own) else own
-
-    def _fingerprint(self) -> str:
-        digest = xxh3_128()
-        folder = Path(self.name)
-        if not folder.is_dir():
-            # A model from the hub: its revision names its content.
-            digest.update(f"{self.name}@{getattr(self.model.config, '_commit_hash', None)}".encode())
-            return digest.hexdigest()
-        for pattern in (*_WEIGHTS, *_MEANING):
-            for file in sorted(folder.glob(pattern)):
-                digest.update(file.name.encode())
-                with file.open("rb") as stream:
-                    while block := stream.read(1 << 24):
-                        digest.update(block)
-        return digest.hexdigest()
-
-
-def _load(name: str, dtype: str) -> tuple[Any, Any]:
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    folder = Path(name)
-    if folder.is_dir():
-        _check_folder(folder)
-    elif name.startswith((".", "/", "~")):
-        raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model, loaded = AutoModelForSequenceClassification.from_pretrained(
-            name, dtype=getattr(torch, dtype), output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise StillhouseError(f"{name}: must be a sequence-classification model and its tokenizer: {reason}") from None
-    # What the file lacks, transformers fills with random numbers, and says so only in a log.
-    missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded.get("mismatched_keys", ()))
-    if missing:
-        raise StillhouseError(
-            f"{name}: must be a sequence-classification model with all its weights,"
-            f" got none of {', '.join(missing[:3])}"
-        )
-    if not tokenizer.is_fast:
-        raise StillhouseError(f"{name}: tokenizer must be a fast one (tokenizer.json), got {type(tokenizer).__name__}")
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    if model.config.pad_token_id is None:
-        raise StillhouseError(f"{name}: tokenizer or config.json must name a padding token, got none")
-    return tokenizer, model.to(device).eval()
-
-
-def _check_folder(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise StillhouseError(f"{folder}: must be a Hugging Face model, got no config.json in it")
-    if not any(any(folder.glob(pattern)) for pattern in ("tokenizer.json", "vocab.*", "*.model")):
-        raise StillhouseError(
-            f"{folder}: must hold the teacher's tokenizer (tokenizer.json), got none: save it there with"
-            " tokenizer.save_pretrained"
-        )
-
-
-def _best_dtype() -> Literal["float32", "bfloat16"]:
-    import torch
-
-    if torch.cuda.is_available():
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    has: bool = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
-    return "bfloat16" if has or torch.cpu._is_amx_tile_supported() else "float32"
-
-
-def _positions(config: Any) -> int:
-    """The most tokens the model takes; RoBERTa and its kin keep the first positions for padding."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions <= 0:
-        return 512
-    kin = getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
-    return positions - 2 if kin else positions

@@ -1,0 +1,119 @@
+"""Pretrained Hugging Face models: loaded with clear errors, and told apart by what they are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from xxhash import xxh3_128
+
+from .errors import StillhouseError
+
+#: Files of a model's directory that decide what it says.
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_MEANING = (
+    "config.json",
+    "*tokenizer*.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
+
+
+def load_pretrained(name: str, head: str, what: str, dtype: str) -> tuple[Any, Any]:
+    """The tokenizer and the model of a directory or hub name, in eval mode, on the GPU if there is one.
+
+    Args:
+        head: the model is loaded by transformers' ``AutoModelForHEAD``.
+        what: what errors call such a model.
+        dtype: ``float32`` or ``bfloat16``.
+
+    Raises:
+        StillhouseError: no such model, no fast tokenizer, no padding token, or weights that are missing.
+    """
+    import torch
+    import transformers
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    folder = Path(name)
+    if folder.is_dir():
+        _check_folder(folder)
+    elif name.startswith((".", "/", "~")):
+        raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+        model, loaded = getattr(transformers, f"AutoModelFor{head}").from_pretrained(
+            name, dtype=getattr(torch, dtype), output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise StillhouseError(f"{name}: must be {what} and its tokenizer: {reason}") from None
+    # What the file lacks, transformers fills with random numbers, and says so only in a log.
+    missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded.get("mismatched_keys", ()))
+    if missing:
+        raise StillhouseError(f"{name}: must be {what} with all its weights, got none of {', '.join(missing[:3])}")
+    if not tokenizer.is_fast:
+        raise StillhouseError(f"{name}: tokenizer must be a fast one (tokenizer.json), got {type(tokenizer).__name__}")
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    if model.config.pad_token_id is None:
+        raise StillhouseError(f"{name}: tokenizer or config.json must name a padding token, got none")
+    return tokenizer, model.to(device).eval()
+
+
+def fingerprint(name: str) -> str:
+    """A hash of what a model is made of: its files, or of a hub name the revision that is in use."""
+    digest, folder = xxh3_128(), Path(name)
+    if not folder.is_dir():
+        from transformers import AutoConfig
+
+        revision = getattr(AutoConfig.from_pretrained(name), "_commit_hash", None)
+        digest.update(f"{name}@{revision}".encode())
+        return digest.hexdigest()
+    for pattern in (*_WEIGHTS, *_MEANING):
+        for file in sorted(folder.glob(pattern)):
+            digest.update(file.name.encode())
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 24):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def best_dtype() -> Literal["float32", "bfloat16"]:
+    """``bfloat16`` where the processor computes in it, ``float32`` elsewhere."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    has: bool = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
+    return "bfloat16" if has or torch.cpu._is_amx_tile_supported() else "float32"
+
+
+def longest_input(tokenizer: Any, model: Any) -> int:
+    """The most tokens that both take, special ones included."""
+    return min(int(tokenizer.model_max_length), _positions(model.config))
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise StillhouseError(f"{folder}: must be a Hugging Face model, got no config.json in it")
+    if not any(any(folder.glob(pattern)) for pattern in ("tokenizer.json", "vocab.*", "*.model")):
+        raise StillhouseError(
+            f"{folder}: must hold the model's tokenizer (tokenizer.json), got none: save it there with"
+            " tokenizer.save_pretrained"
+        )
+
+
+def _positions(config: Any) -> int:
+    """The most tokens the model takes; RoBERTa and its kin keep the first positions for padding."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions <= 0:
+        return 512
+    kin = getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
+    return positions - 2 if kin else positions
