@@ -36,7 +36,7 @@ class Huggingface:
         self.name = name
         self.dtype = best_dtype() if dtype == "auto" else dtype
         self.tokenizer, self.model = load_pretrained(
-            name, "SequenceClassification", "a sequence-classification model", self.dtype
+            name, "AutoModelForSequenceClassification", "a sequence-classification model", self.dtype
         )
         longest = longest_input(self.tokenizer, self.model)
         self.max_length = longest if max_length is None else max_length

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from transferset import StillhouseError
+from transferset.pieces import mean_vectors, whole_words
 from transferset.vectors import read_vectors
 
 from ._vocabulary import PAD, SPECIAL, UNKNOWN, Vocabulary
@@ -34,7 +35,10 @@ def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, t
     if spec == "random":
         return random
     if spec == "teacher":
-        found, vectors = np.arange(len(vocabulary.words)), _teacher_vectors(teacher_folder, vocabulary.words)
+        found, vectors = (
+            np.arange(len(vocabulary.words)),
+            mean_vectors(*_teacher_files(teacher_folder), vocabulary.words),
+        )
     else:
         found, vectors = read_vectors(spec, vocabulary.words)
     if len(found):
@@ -44,26 +48,11 @@ def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, t
 
 
 def teacher_words(folder: Path, lowercase: bool) -> list[str]:
-    """The whole words that a teacher has a piece of their own for, in its order: they have a vector from the start."""
-    tokenizer, _ = _teacher_files(folder)
-    pieces = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    # Byte-level tokenizers mark the space before a word with a letter, sentencepiece ones with a bar; BERT's mark what
-    # continues a word.
-    marks = ("\u0120", "\u2581")
-    marked = [piece[1:] for piece, _ in pieces if piece.startswith(marks)]
-    words = marked or [piece for piece, _ in pieces]
-    return [word.lower() if lowercase else word for word in words if word.isalpha() and len(word) > 1]
-
-
-def _teacher_vectors(folder: Path, words: Sequence[str]) -> Vectors:
+    """The words that a teacher has a piece of their own for, in its order: they have a vector from the start."""
     tokenizer, table = _teacher_files(folder)
-    # A word inside a sentence follows a space, which byte-level tokenizers make part of it.
-    encodings = tokenizer.encode_batch([f" {word}" for word in words], add_special_tokens=False)
-    lengths = np.array([max(1, len(each.ids)) for each in encodings])
-    unknown = tokenizer.token_to_id("[UNK]") or tokenizer.token_to_id("<unk>") or 0
-    ids = np.array([i for each in encodings for i in (each.ids or [unknown])], np.int64)
-    sums = np.add.reduceat(table[ids], np.cumsum(lengths) - lengths) if len(words) else table[:0]
-    return np.asarray(sums / lengths[:, None], np.float32)
+    strings, whole = whole_words(tokenizer, len(table))
+    words = [word for word in strings.filter(pa.array(whole)).to_pylist() if word.isalpha() and len(word) > 1]
+    return [word.lower() for word in words] if lowercase else words
 
 
 def _teacher_files(folder: Path) -> tuple[Any, Vectors]:

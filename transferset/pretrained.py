@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError
 from xxhash import xxh3_128
 
@@ -23,17 +25,47 @@ _MEANING = (
 )
 
 
-def load_pretrained(name: str, head: str, what: str, dtype: str) -> tuple[Any, Any]:
+def load_pretrained(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any]:
     """The tokenizer and the model of a directory or hub name, in eval mode, on the GPU if there is one.
 
     Args:
-        head: the model is loaded by transformers' ``AutoModelForHEAD``.
+        auto: the class of transformers that loads it, such as ``AutoModelForMaskedLM``.
         what: what errors call such a model.
         dtype: ``float32`` or ``bfloat16``.
 
     Raises:
         StillhouseError: no such model, no fast tokenizer, no padding token, or weights that are missing.
     """
+    import torch
+
+    tokenizer, model, missing = _load(name, auto, what, dtype)
+    # What the file lacks, transformers fills with random numbers, and says so only in a log.
+    if missing:
+        raise StillhouseError(f"{name}: must be {what} with all its weights, got none of {', '.join(missing[:3])}")
+    if not tokenizer.is_fast:
+        raise StillhouseError(f"{name}: tokenizer must be a fast one (tokenizer.json), got {type(tokenizer).__name__}")
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    if model.config.pad_token_id is None:
+        raise StillhouseError(f"{name}: tokenizer or config.json must name a padding token, got none")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return tokenizer, model.to(device).eval()
+
+
+def input_embeddings(name: str) -> tuple[Any, npt.NDArray[np.float32]]:
+    """The tokenizer of a model, and the table of its input embeddings, (V, H).
+
+    Raises:
+        StillhouseError: no such model, no fast tokenizer, or no embeddings in it.
+    """
+    tokenizer, model, missing = _load(name, "AutoModel", "a Hugging Face model", "float32")
+    if any("embeddings" in key for key in missing) or not tokenizer.is_fast:
+        raise StillhouseError(f"{name}: must hold its input embeddings and tokenizer.json, got a model without")
+    return tokenizer.backend_tokenizer, model.get_input_embeddings().weight.detach().numpy()
+
+
+def _load(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any, list[str]]:
+    """Tokenizer, model, and the weights that its files lack."""
     import torch
     import transformers
     from transformers.utils import logging
@@ -45,26 +77,16 @@ def load_pretrained(name: str, head: str, what: str, dtype: str) -> tuple[Any, A
         _check_folder(folder)
     elif name.startswith((".", "/", "~")):
         raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-        model, loaded = getattr(transformers, f"AutoModelFor{head}").from_pretrained(
+        model, loaded = getattr(transformers, auto).from_pretrained(
             name, dtype=getattr(torch, dtype), output_loading_info=True
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise StillhouseError(f"{name}: must be {what} and its tokenizer: {reason}") from None
-    # What the file lacks, transformers fills with random numbers, and says so only in a log.
     missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded.get("mismatched_keys", ()))
-    if missing:
-        raise StillhouseError(f"{name}: must be {what} with all its weights, got none of {', '.join(missing[:3])}")
-    if not tokenizer.is_fast:
-        raise StillhouseError(f"{name}: tokenizer must be a fast one (tokenizer.json), got {type(tokenizer).__name__}")
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    if model.config.pad_token_id is None:
-        raise StillhouseError(f"{name}: tokenizer or config.json must name a padding token, got none")
-    return tokenizer, model.to(device).eval()
+    return tokenizer, model, missing
 
 
 def fingerprint(name: str) -> str:
