@@ -5,19 +5,25 @@ from ._rows import PAIRS
 from .engine import augment_file, default_recipe
 from .mask import Mask
 from .memory import augment, preview
+from .mlm import Mlm
 from .ngram import Ngram
 from .pos import Pos
 from .recipe import Augmenter, Recipe, load_recipe, published
+from .similar import Similar
+from .vectors import Vectors
 
 __all__ = [
     "PAIRS",
     "Augmenter",
     "InSequence",
     "Mask",
+    "Mlm",
     "Ngram",
     "OneOf",
     "Pos",
     "Recipe",
+    "Similar",
+    "Vectors",
     "augment",
     "augment_file",
     "default_recipe",

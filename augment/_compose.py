@@ -23,7 +23,7 @@ class OneOf:
 
     >>> from augment import Mask, Ngram, preview
     >>> texts = preview(["a b c d e f g h"], [OneOf((Mask(rate=1.0), Ngram(rate=1.0)))], copies=20)
-    >>> sorted({text.startswith("[MASK]") for text in texts})
+    >>> sorted({text.startswith("[MASK]") for text in texts.to_pylist()})
     [False, True]
 
     Raises:

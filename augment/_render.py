@@ -17,20 +17,20 @@ from ._block import EDIT, Draft, Places
 _EMPTY = pa.scalar("", pa.large_string())
 
 
-def render(draft: Draft, outputs: Places, rows: Places) -> tuple[list[pa.Array], pa.Array]:
-    """Some output rows of the draft, (W,) numbers, each a copy of a row of the block, (W,): S columns and the edits."""
+def texts(draft: Draft, outputs: Places, rows: Places) -> list[pa.Array]:
+    """S columns of some output rows, (W,) numbers, each a copy of a row of the block, (W,)."""
     edited = _Edited(draft)
     columns = []
     for side in range(draft.block.sides):
         place = draft.place[outputs, side]
-        texts = _texts(draft, edited, place[place >= 0])
+        written = _texts(draft, edited, place[place >= 0])
         as_is = place < 0
         if as_is.any():
             originals = draft.block.texts.take(pa.array(rows[as_is] + side * draft.block.rows))
-            order = np.where(as_is, len(texts) + np.cumsum(as_is), np.cumsum(~as_is)) - 1
-            texts = pa.concat_arrays([texts, originals.cast(texts.type)]).take(pa.array(order))
-        columns.append(texts)
-    return columns, _edit_lists(draft, edited, outputs)
+            order = np.where(as_is, len(written) + np.cumsum(as_is), np.cumsum(~as_is)) - 1
+            written = pa.concat_arrays([written, originals.cast(written.type)]).take(pa.array(order))
+        columns.append(written)
+    return columns
 
 
 class _Edited:
@@ -46,36 +46,33 @@ class _Edited:
 
 def _texts(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
     words = draft.block.words
-    low, high = draft.low[rows], draft.high[rows]
+    low, text = draft.low[rows], draft.text[rows]
     windowed = draft.windowed()[rows]
-    count = high - low
-    words_before = np.cumsum(count) - count
-    # A row is a piece for each word it keeps, and one for the end of the text unless it is an n-gram.
-    first_piece = np.concatenate([[0], np.cumsum(count + ~windowed)])
-    place = np.arange(count.sum()) + np.repeat(low - words_before, count)
-    slot = np.arange(len(place)) + np.repeat(first_piece[:-1] - words_before, count)
-
+    # A row is a piece for each word it keeps, and one for the end of the text unless it is an n-gram. The tiles of a
+    # text and its end follow one another, so an unedited row is a run of them.
+    count = draft.high[rows] - low + ~windowed
+    first_piece = np.concatenate([[0], np.cumsum(count)])
+    start = low - draft.first[rows] + words.first[text] + text
+    pieces = np.arange(first_piece[-1]) + np.repeat(start - first_piece[:-1], count)
     tiles, bare = _tiles(words), words.strings
-    pieces = np.empty(first_piece[-1], np.int64)
-    pieces[slot] = draft.word[place] + np.repeat(draft.text[rows], count)
-    tail_of_text = words.first[1:] + np.arange(len(words.first) - 1)
-    pieces[first_piece[1:][~windowed] - 1] = tail_of_text[draft.text[rows[~windowed]]]
     pieces[first_piece[:-1][windowed]] = len(tiles) + draft.word[low[windowed]]
 
-    replaced = np.full(len(draft.word), -1)
-    replaced[edited.places] = np.arange(len(edited.places)) + len(tiles) + len(bare)
-    replaced = replaced[place]
-    pieces[slot[replaced >= 0]] = replaced[replaced >= 0]
-    table = pa.concat_arrays([tiles, bare, _replacements(draft, edited, low[windowed])])
-    return _joined(table.take(pa.array(pieces)), first_piece)
+    row_of = np.full(len(draft.text), -1)
+    row_of[rows] = np.arange(len(rows))
+    row = row_of[draft.row[edited.places]]
+    in_row = edited.places - np.append(low, 0)[row]
+    shown = np.flatnonzero((row >= 0) & (in_row >= 0) & (in_row < np.append(draft.high[rows] - low, 0)[row]))
+    pieces[first_piece[row[shown]] + in_row[shown]] = len(tiles) + len(bare) + np.arange(len(shown))
+    new = _replacements(draft, edited.places[shown], edited.new.take(pa.array(shown)), low[windowed])
+    return _joined(pa.concat_arrays([tiles, bare, new]).take(pa.array(pieces)), first_piece)
 
 
-def _replacements(draft: Draft, edited: _Edited, window_starts: Places) -> pa.Array:
-    """The new words, E strings, each with what stood before the old one; nothing where an n-gram begins."""
+def _replacements(draft: Draft, places: Places, new: pa.Array, window_starts: Places) -> pa.Array:
+    """New words, E strings, each with what stood before the old one; nothing where an n-gram begins."""
     begins = np.zeros(len(draft.word), np.bool_)
     begins[window_starts] = True
-    gaps = pc.if_else(pa.array(begins[edited.places]), _EMPTY, _gaps(draft, edited.places))
-    return pc.binary_join_element_wise(gaps, edited.new, _EMPTY)
+    gaps = pc.if_else(pa.array(begins[places]), _EMPTY, _gaps(draft, places))
+    return pc.binary_join_element_wise(gaps, new, _EMPTY)
 
 
 def _gaps(draft: Draft, places: Places) -> pa.Array:
@@ -104,8 +101,9 @@ def _joined(pieces: pa.Array, first_piece: Places) -> pa.Array:
     return pa.LargeStringArray.from_buffers(len(first_piece) - 1, pa.py_buffer(offsets), data)
 
 
-def _edit_lists(draft: Draft, edited: _Edited, outputs: Places) -> pa.Array:
-    """What was done to each output row, in order of position; an n-gram's record comes last and has no words."""
+def edit_lists(draft: Draft, outputs: Places) -> pa.Array:
+    """What was done to each of some output rows, in order of position; an n-gram comes last and has no words."""
+    edited = _Edited(draft)
     row = draft.row[edited.places]
     kept = (edited.places >= draft.low[row]) & (edited.places < draft.high[row])
     place = edited.places[kept]

@@ -16,7 +16,7 @@ from ._block import EDIT, Block, Draft, Flags, Places
 from ._corpus import Corpus
 from ._draws import below, row_draws
 from ._features import FeatureDraft
-from ._render import render
+from ._render import edit_lists, texts
 
 Copies = npt.NDArray[np.int32]
 
@@ -42,14 +42,14 @@ class Plan:
         else:
             draft = self.draft(corpus.block(index), row, copy)
             changed = np.flatnonzero(draft.changed())
-            inputs, edits = render(draft, changed, row[changed])
+            inputs, edits = texts(draft, changed, row[changed]), edit_lists(draft, changed)
         return _table(task, rows, row[changed], copy[changed], inputs, edits, self.keep_labels)
 
     def texts(self, corpus: Corpus, index: int, copies: int) -> pa.Array:
         """All copies of the texts of a block, the unchanged ones too."""
         block = corpus.block(index)
         row, copy = all_copies(block.rows, copies)
-        return render(self.draft(block, row, copy), np.arange(len(row)), row)[0][0]
+        return texts(self.draft(block, row, copy), np.arange(len(row)), row)[0]
 
     def draft(self, block: Block, row: Places, copy: Copies) -> Draft:
         """Edited copies of the texts of some rows."""

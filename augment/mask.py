@@ -27,7 +27,7 @@ class Mask:
     Source: Tang et al. 2019 (arXiv 1903.12136), section 3.3, masking with p_mask = 0.1.
 
     >>> from augment import preview
-    >>> preview(["a fine film", "dull"], [Mask(rate=1.0)])
+    >>> preview(["a fine film", "dull"], [Mask(rate=1.0)]).to_pylist()
     ['[MASK] [MASK] [MASK]', '[MASK]']
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,7 @@ def augment(
         seen.add(content_keys(task, corpus.rows(index)))
     plan = Plan([step.fit(corpus) for step in made.steps] if copies else [], made.pairs, seed, keep_labels)
     tables = []
-    for own, drawn, keys in _drawn(plan, corpus, copies):
+    for own, drawn, keys in _each_block(corpus, partial(_draw_block, plan, corpus, copies)):
         fresh = np.flatnonzero(seen.add(keys))
         both = pa.concat_tables([own, drawn.take(pa.array(fresh))])
         tables.append(both.take(pa.array(np.argsort(both["source"].to_numpy(), kind="stable"))))
@@ -79,26 +79,26 @@ def augment(
 
 def preview(
     texts: Any, recipe: Recipe | str | Sequence[Augmenter] = "tang2019", copies: int = 1, seed: int = 0
-) -> list[str]:
-    """Augmented copies of texts alone, ``copies`` of each in turn, unchanged ones and duplicates and all.
+) -> pa.Array:
+    """Augmented copies of texts and nothing else: ``copies`` of each in turn, unchanged ones and duplicates and all.
 
-    >>> preview(["a fine film"], "tang2019", copies=0)
-    []
+    >>> from augment import Mask
+    >>> preview(["a fine film"], [Mask(rate=0.5)], copies=2, seed=2).to_pylist()
+    ['[MASK] fine [MASK]', '[MASK] [MASK] film']
     """
     rows, task = _as_rows(texts, None)
     made = as_recipe(recipe)
-    corpus = _corpus(rows, task, made, 0, None)
+    corpus = _corpus(rows, task, made, copies, None)
     plan = Plan([step.fit(corpus) for step in made.steps], made.pairs, seed)
-    copied: list[str] = plan.texts(corpus, 0, copies).to_pylist()
-    return copied
+    return pa.concat_arrays(_each_block(corpus, lambda index: plan.texts(corpus, index, copies)))
 
 
-def _drawn(plan: Plan, corpus: Corpus, copies: int) -> Iterator[tuple[pa.Table, pa.Table, Any]]:
-    """Of each block, in order: its originals, its copies and their keys; blocks are drawn up in threads."""
+def _each_block(corpus: Corpus, function: Callable[[int], Any]) -> Iterator[Any]:
+    """What a function makes of each block, in order; blocks are worked on in threads."""
     # Features are edited a pass at a time, which blocks share.
     threads = 1 if corpus.task.kind == "features" else min(corpus.blocks, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(partial(_draw_block, plan, corpus, copies), range(corpus.blocks))
+        yield from pool.map(function, range(corpus.blocks))
 
 
 def _draw_block(plan: Plan, corpus: Corpus, copies: int, index: int) -> tuple[pa.Table, pa.Table, Any]:

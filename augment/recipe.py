@@ -187,7 +187,7 @@ def published() -> list[str]:
     """The names of the recipes that come with Stillhouse.
 
     >>> published()
-    ['tang2019']
+    ['dbert', 'munge', 'random', 'tang2019', 'tinybert']
     """
     return sorted(path.stem for path in _PUBLISHED.glob("*.toml"))
 

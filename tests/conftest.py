@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import augment
 from augment._block import Block, Draft
 from augment._corpus import Corpus
-from augment._render import render
+from augment._render import edit_lists, texts
 from augment._rows import all_copies
 from transferset import Task
 
@@ -60,6 +61,11 @@ def corpus_of(texts, whole=()) -> Corpus:
     return Corpus.in_memory(Task("text", ("text",)), [table], whole=whole)
 
 
+def preview(texts, recipe="tang2019", copies=1, seed=0) -> list[str]:
+    """Augmented copies of texts, as a list."""
+    return augment.preview(texts, recipe, copies, seed).to_pylist()
+
+
 def draft_of(block: Block, copies: int, seed: int) -> Draft:
     """All copies of all texts of a block, unedited."""
     return Draft.of(block, *all_copies(block.rows, copies), seed)
@@ -68,8 +74,7 @@ def draft_of(block: Block, copies: int, seed: int) -> Draft:
 def rendered(draft: Draft, rows=None) -> tuple[pa.Array, pa.Array]:
     """The texts and the edits of rows of a draft of single texts."""
     rows = np.arange(len(draft.text)) if rows is None else rows
-    (texts,), edits = render(draft, rows, draft.text[rows])
-    return texts, edits
+    return texts(draft, rows, draft.text[rows])[0], edit_lists(draft, rows)
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, one_line_error, stillhouse
+from conftest import ROOT, one_line_error, preview, stillhouse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_augmenters import AWKWARD, by_length, replay
 
-from augment import Mask, Ngram, Pos, augment_file, load_recipe, preview
+from augment import Mask, Ngram, Pos, augment_file, load_recipe
 from augment import _ingest as ingest_module
 from augment import engine as engine_module
 from transferset import Source, StillhouseError, Task, TransferSet, content_keys, keys_from_arrow

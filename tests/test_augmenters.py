@@ -6,11 +6,10 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import corpus_of, draft_of, rendered
+from conftest import corpus_of, draft_of, preview, rendered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augment import preview
 from augment._block import Block
 from augment.recipe import Recipe, recipe_from_json
 from transferset.parameters import build, describe, discover, parameters

@@ -3,9 +3,9 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import corpus_of, draft_of
+from conftest import corpus_of, draft_of, preview
 
-from augment import Mask, preview
+from augment import Mask
 from transferset import Source, StillhouseError
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import corpus_of, draft_of
+from conftest import corpus_of, draft_of, preview
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from augment import Ngram, preview
+from augment import Ngram
 from transferset import Source, StillhouseError
 
 

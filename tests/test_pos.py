@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import corpus_of, draft_of
+from conftest import corpus_of, draft_of, preview
 from scipy.stats import chisquare
 
-from augment import Pos, preview
+from augment import Pos
 from augment._taggers import _nltk
 from transferset import Source, StillhouseError
 from transferset.words import split_words

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import corpus_of, draft_of, one_line_error, rendered, stillhouse
+from conftest import corpus_of, draft_of, one_line_error, preview, rendered, stillhouse
 
-from augment import Mask, Ngram, Pos, Recipe, augment_file, load_recipe, preview, published
+from augment import Mask, Ngram, Pos, Recipe, augment_file, load_recipe, published
 from augment.recipe import as_recipe
 from transferset import Source, StillhouseError, Store, Task
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from conftest import ROOT, corpus_of
+from conftest import ROOT, corpus_of, preview
 
-from augment import Pos, preview
+from augment import Pos
 from augment._taggers import _nltk, _spacy, load_tagger, tagger_name
 from transferset import StillhouseError
 from transferset.words import split_words

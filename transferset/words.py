@@ -143,7 +143,7 @@ def _apply_rules(codes: Codes, kinds: Kinds) -> tuple[Kinds, Flags]:
 
 
 def _join_inner_marks(codes: Codes, kinds: Kinds, begins: Flags) -> None:
-    at = np.flatnonzero(np.isin(codes, [*_APOSTROPHES, ord("-"), ord("&")]))
+    at = np.flatnonzero(_is_one_of(codes, (*_APOSTROPHES, ord("-"), ord("&"))))
     at = at[(kinds[at - 1] == _WORD) & (kinds[at + 1] == _WORD)]
     numeric = np.flatnonzero((codes == ord(".")) | (codes == ord(",")))
     numeric = numeric[_is_digit(codes[numeric - 1]) & _is_digit(codes[numeric + 1])]
@@ -155,15 +155,24 @@ def _join_inner_marks(codes: Codes, kinds: Kinds, begins: Flags) -> None:
         begins[places + 1] = False
 
 
+def _is_one_of(codes: Codes, few: Sequence[int]) -> Flags:
+    # A comparison for each is several times as fast as np.isin.
+    found: Flags = codes == few[0]
+    for code in few[1:]:
+        found |= codes == code
+    return found
+
+
 def _is_digit(codes: Codes) -> Flags:
     return (codes >= ord("0")) & (codes <= ord("9"))
 
 
 def _split_clitics(codes: Codes, kinds: Kinds, begins: Flags) -> None:
-    at = np.flatnonzero(np.isin(codes, _APOSTROPHES))
+    apostrophes = _is_one_of(codes, _APOSTROPHES)
+    at = np.flatnonzero(apostrophes)
     one, two = _lower(codes[at + 1]), _lower(codes[at + 2])
     # One clitic may follow another: I'd've.
-    ends = (kinds != _WORD) | np.isin(codes, _APOSTROPHES)
+    ends = (kinds != _WORD) | apostrophes
     last_is_next, last_is_second = ends[at + 2], ends[at + 3]
     matched = np.zeros(len(at), np.bool_)
     for clitic in _CLITICS:
