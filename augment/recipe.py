@@ -119,11 +119,9 @@ class Recipe:
         copies = 2
         pairs = "cycle"
         protect = []
-        <BLANKLINE>
-        [[step]]
-        use = "mask"
-        rate = 0.1
-        token = "[MASK]"
+        step = [
+            { use = "mask", rate = 0.1, token = "[MASK]" },
+        ]
         <BLANKLINE>
         """
         own = {} if self.pair_copies is None else {"pair_copies": self.pair_copies}

@@ -2,9 +2,9 @@
 
     python benchmarks/augmenters.py --shared ../shared --out /tmp/augmenters --seeds 0 1 2
 
-Every transfer set has the same number of rows: all originals and equally many augmented rows, drawn by their keys from
-those of four copies. All are labelled into one cache by the real teacher and train the same student. One JSON line each;
-what is done already is not done again.
+Every transfer set has the same number of rows: all originals and equally many augmented rows, drawn by their keys
+from those of four copies. All are labelled into one cache by the real teacher and train the same student. One JSON
+line each; what is done already is not done again.
 """
 
 from __future__ import annotations
