@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import numpy.typing as npt
@@ -71,3 +72,41 @@ def _nearest(scaled: Numbers, codes: Numbers, row: int) -> int:
         distance += cdist(codes[row : row + 1], codes, "hamming")[0] * codes.shape[1]
     distance[row] = np.inf
     return int(distance.argmin())
+
+
+def literal_munge(
+    rows: Sequence[Sequence[float]],
+    kinds: Sequence[str],
+    k: int,
+    p: float,
+    s: float,
+    seed: int,
+    *,
+    limit: int | None = None,
+) -> list[list[float]]:
+    """The same pseudo-code in Python alone, loops and all, as it is found in public scripts; numbers and codes."""
+    random = Random(seed)
+    columns = list(zip(*rows, strict=True))
+    low = [min(column) for column in columns]
+    span = [max(column) - least or 1 for column, least in zip(columns, low, strict=True)]
+    made: list[list[float]] = []
+    for _ in range(k):
+        copy = [[(x - a) / b for x, a, b in zip(row, low, span, strict=True)] for row in rows]
+        for number, row in enumerate(copy[:limit]):
+            best, near = float("inf"), number
+            for other_number, other in enumerate(copy):
+                distance = 0.0
+                for x, y, kind in zip(row, other, kinds, strict=True):
+                    distance += (x - y) ** 2 if kind == "continuous" else x != y
+                if distance < best and other_number != number:
+                    best, near = distance, other_number
+            other = copy[near]
+            for column, kind in enumerate(kinds):
+                if random.random() < p:
+                    x, y = row[column], other[column]
+                    if kind == "continuous":
+                        row[column], other[column] = random.gauss(y, abs(x - y) / s), random.gauss(x, abs(x - y) / s)
+                    else:
+                        row[column], other[column] = y, x
+        made.extend([x * b + a for x, a, b in zip(row, low, span, strict=True)] for row in copy)
+    return made

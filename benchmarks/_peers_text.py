@@ -18,12 +18,15 @@ from typing import Any
 from transferset import StillhouseError
 
 
-def nlpaug_words(texts: Sequence[str], copies: int = 1, share: float = 0.2) -> dict[str, Callable[[], int]]:
+def nlpaug_words(
+    texts: Sequence[str], copies: int = 1, share: float = 0.2, own_tokenizer: bool = False
+) -> dict[str, Callable[[], int]]:
     """Word augmenters of nlpaug that need no model and no download; each run gives the number of sentences it made.
 
     ``share`` of the words change, by default as many as under Tang's two word rules. Texts go in as one list, once for
     each copy: ``n`` is forced to 1 for a list, and ``n`` with single texts is no faster. Words are split at whitespace
-    and joined by spaces, which nlpaug allows and which is 1.5 times as fast as its own regular expressions. Threads
+    and joined by spaces, which nlpaug allows and which is 1.5 times as fast as its own regular expressions, used with
+    ``own_tokenizer``. Threads
     would not help, for the work holds the interpreter lock. Not here: ``crop``, which raises on texts of few words;
     TF-IDF, slower than all of these; synonyms, antonyms, embeddings and translation, which need downloads.
     """
@@ -31,7 +34,9 @@ def nlpaug_words(texts: Sequence[str], copies: int = 1, share: float = 0.2) -> d
     # Every word may give way to one of nine others about as frequent.
     frequent = [found for found, _ in Counter(" ".join(texts).split()).most_common() if found.isalpha()]
     groups = [frequent[start : start + 10] for start in range(0, len(frequent) - 1, 10)]
-    options = {"aug_p": share, "aug_max": None, "tokenizer": str.split, "reverse_tokenizer": " ".join}
+    options: dict[str, Any] = {"aug_p": share, "aug_max": None}
+    if not own_tokenizer:
+        options |= {"tokenizer": str.split, "reverse_tokenizer": " ".join}
     augmenters = {
         "swap": word.RandomWordAug("swap", **options),
         "delete": word.RandomWordAug("delete", **options),

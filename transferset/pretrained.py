@@ -93,10 +93,7 @@ def fingerprint(name: str) -> str:
     """A hash of what a model is made of: its files, or of a hub name the revision that is in use."""
     digest, folder = xxh3_128(), Path(name)
     if not folder.is_dir():
-        from transformers import AutoConfig
-
-        revision = getattr(AutoConfig.from_pretrained(name), "_commit_hash", None)
-        digest.update(f"{name}@{revision}".encode())
+        digest.update(f"{name}@{_revision(name)}".encode())
         return digest.hexdigest()
     for pattern in (*_WEIGHTS, *_MEANING):
         for file in sorted(folder.glob(pattern)):
@@ -105,6 +102,18 @@ def fingerprint(name: str) -> str:
                 while block := stream.read(1 << 24):
                     digest.update(block)
     return digest.hexdigest()
+
+
+def _revision(name: str) -> str | None:
+    from transformers import AutoConfig
+
+    if name.startswith((".", "/", "~")):
+        raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
+    try:
+        return getattr(AutoConfig.from_pretrained(name), "_commit_hash", None)
+    except (OSError, ValueError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise StillhouseError(f"{name}: must be a Hugging Face model, a directory or name: {reason}") from None
 
 
 def best_dtype() -> Literal["float32", "bfloat16"]:
