@@ -6,8 +6,10 @@ from .engine import augment_file, default_recipe
 from .mask import Mask
 from .memory import augment, preview
 from .mlm import Mlm
+from .munge import Munge
 from .ngram import Ngram
 from .pos import Pos
+from .random import Random
 from .recipe import Augmenter, Recipe, load_recipe, published
 from .similar import Similar
 from .vectors import Vectors
@@ -18,9 +20,11 @@ __all__ = [
     "InSequence",
     "Mask",
     "Mlm",
+    "Munge",
     "Ngram",
     "OneOf",
     "Pos",
+    "Random",
     "Recipe",
     "Similar",
     "Vectors",

@@ -70,6 +70,14 @@ class FeatureDraft:
             finally:
                 self._active = outer
 
+    def replace(self, rule: str, column: int, values: pa.Array) -> None:
+        """Puts new values, R of them, in a whole column; cells that are given what they have count as unedited."""
+        old = self.rows.column(column).combine_chunks().take(pa.array(self.row))
+        values = values.cast(old.type)
+        unlike = pc.coalesce(pc.not_equal(old, values), pc.xor(old.is_null(), values.is_null()))
+        rows = np.flatnonzero(unlike)
+        self.set(rule, column, rows, values.take(pa.array(rows)))
+
     def set(self, rule: str, column: int, rows: Places, values: pa.Array) -> None:
         """Puts new values, E of the column's type, in the cells of some output rows, (E,)."""
         free = ~self._set[column][rows]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transferset import KeySet, StillhouseError, Task, content_keys
 from transferset.parameters import check_at_least
@@ -169,5 +170,6 @@ def _as_feature(column: pa.ChunkedArray, name: str, categorical: bool) -> pa.Arr
     if pa.types.is_integer(kind):
         return column.cast(pa.int64())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
+        numbers = column.cast(pa.float64())
+        return pc.if_else(pc.is_finite(numbers), numbers, None)
     raise StillhouseError(f"column {name!r}: must be numbers, booleans or strings, got {kind}")
