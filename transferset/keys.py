@@ -105,8 +105,21 @@ class KeySet:
 
 
 def sort_keys(keys: Keys) -> npt.NDArray[np.int64]:
-    """(B,) the order that sorts keys, (B, 2); stable."""
-    return np.lexsort((keys[:, 1], keys[:, 0]))
+    """(B,) the order that sorts keys, (B, 2); equal ones stay in order.
+
+    >>> sort_keys(np.array([[2, 1], [1, 9], [2, 0], [1, 9]], np.uint64)).tolist()
+    [1, 3, 2, 0]
+    """
+    # The first halves decide nearly always, and one unstable sort is ten times as fast as a stable one of both.
+    order = np.argsort(keys[:, 0])
+    first = keys[order, 0]
+    again = np.zeros(len(keys), np.bool_)
+    again[1:] = first[1:] == first[:-1]
+    tied = np.flatnonzero(again | np.append(again[1:], False))
+    if len(tied):
+        among = order[tied]
+        order[tied] = among[np.lexsort((among, keys[among, 1], first[tied]))]
+    return order
 
 
 def find_keys(run: Keys, keys: Keys) -> npt.NDArray[np.int64]:

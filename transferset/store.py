@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from xxhash import xxh3_128_hexdigest
 
@@ -33,7 +34,11 @@ from .errors import StillhouseError
 from .files import PART_NAME, claim_directory, directory_lock, link_file, write_file
 
 FORMAT = 1
-_KINDS = {"transfer set": "stillhouse augment", "logit cache": "stillhouse label"}
+_KINDS = {
+    "transfer set": "stillhouse augment",
+    "logit cache": "stillhouse label",
+    "candidate store": "stillhouse augment",
+}
 
 
 @dataclass(frozen=True)
@@ -242,8 +247,28 @@ def _link_json(path: Path, record: Mapping[str, Any]) -> None:
 
 def _parquet_bytes(table: pa.Table) -> memoryview:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", compression_level=1)
+    repeating = [leaf for field in table.schema if _repeats(table[field.name]) for leaf in _leaves(field)]
+    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=repeating)
     return memoryview(sink.getvalue())
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether a dictionary of the values is worth making: of keys, logits and texts all differ, and it takes time."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        some = column.slice(0, 1000)
+        return bool(2 * pc.count_distinct(some).as_py() <= len(some))
+    return not pa.types.is_fixed_size_binary(kind) and not pa.types.is_fixed_size_list(kind)
+
+
+def _leaves(field: pa.Field, above: str = "") -> list[str]:
+    """The names that Parquet gives to the columns of a field."""
+    name = f"{above}{field.name}"
+    if pa.types.is_struct(field.type):
+        return [leaf for inner in field.type for leaf in _leaves(inner, f"{name}.")]
+    if pa.types.is_list(field.type):
+        return _leaves(field.type.value_field.with_name("element"), f"{name}.list.")
+    return [name]
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
