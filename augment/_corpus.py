@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -19,6 +20,10 @@ from transferset import StillhouseError, Task
 from transferset.files import write_file
 
 from ._block import Block
+
+
+#: Work that takes less than this is not worth the start of worker processes.
+_START_SECONDS = 5.0
 
 
 @dataclass
@@ -63,9 +68,8 @@ class Corpus:
         """The texts of a block."""
         rows = self.rows(index)
         texts = [rows[name].combine_chunks() for name in self.task.inputs]
-        first_row = rows["source"][0].as_py() if len(rows) else 0
         flat = texts[0] if len(texts) == 1 else pa.concat_arrays(texts)
-        return Block(index, first_row, flat, len(texts), self.whole, self.protect)
+        return Block(index, first_row(rows), flat, len(texts), self.whole, self.protect)
 
     def table(self) -> pa.Table:
         """The input columns of all rows."""
@@ -88,19 +92,37 @@ class Corpus:
 
     def map_blocks(self, function: Callable[[Corpus, Block], pa.Table], doing: str) -> list[pa.Table]:
         """What ``function`` makes of each block, in order; with several workers it must be picklable."""
-        bar = partial(tqdm, desc=doing, total=self.blocks, unit=" blocks", disable=not self.progress)
         task = partial(_on_block, self, function)
-        if self.workers == 1 or self.blocks == 1 or self.folder is None:
-            return [task(index) for index in bar(range(self.blocks))]
-        context = multiprocessing.get_context("spawn")
-        with worker_errors(), ProcessPoolExecutor(self.workers, context, ignore_interrupts) as pool:
-            return list(bar(pool.map(task, range(self.blocks))))
+        with tqdm(desc=doing, total=self.blocks, unit=" blocks", disable=not self.progress) as bar:
+            started = time.monotonic()
+            made = [task(0)]
+            bar.update()
+            seconds = (time.monotonic() - started) * (self.blocks - 1)
+            if self.workers == 1 or self.folder is None or seconds < _START_SECONDS:
+                made += bar_over(bar, map(task, range(1, self.blocks)))
+                return made
+            context = multiprocessing.get_context("spawn")
+            with worker_errors(), ProcessPoolExecutor(self.workers, context, ignore_interrupts) as pool:
+                made += bar_over(bar, pool.map(task, range(1, self.blocks)))
+        return made
 
     def _read(self, name: str) -> pa.Table:
         if self.folder is None:
             return self._tables[name]
         with pa.memory_map(str(self.folder / f"{name}.arrow")) as file:
             return pa.ipc.open_file(file).read_all()
+
+
+def bar_over(bar: tqdm[Any], items: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The items, each counted by a progress bar."""
+    for item in items:
+        bar.update()
+        yield item
+
+
+def first_row(rows: pa.Table) -> int:
+    """The source row of the first row of a block; 0 where it has none."""
+    return int(rows["source"][0].as_py()) if len(rows) else 0
 
 
 def ignore_interrupts() -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from transferset import Task
 
 from ._block import EDIT, Block, Draft, Flags, Places
-from ._corpus import Corpus
+from ._corpus import Corpus, first_row
 from ._draws import below, row_draws
 from ._features import FeatureDraft
 from ._render import edit_lists, texts
@@ -34,7 +34,7 @@ class Plan:
         """Copies of some rows of a block, (W,) in ascending order with the number of each copy, less the unchanged."""
         rows, task = corpus.rows(index), corpus.task
         if task.kind == "features":
-            features = FeatureDraft(rows["source"][0].as_py(), rows.select(task.inputs), row, copy, self.seed)
+            features = FeatureDraft(first_row(rows), rows.select(task.inputs), row, copy, self.seed)
             self.run(features)
             changed = np.flatnonzero(features.changed())
             inputs = [column.take(pa.array(changed)) for column in features.columns]
@@ -92,8 +92,7 @@ def _table(
     if task.label is not None:
         nothing = pa.nulls(len(row), task.label_type)
         columns[task.label] = rows[task.label].combine_chunks().take(pa.array(row)) if labels else nothing
-    first_row = rows["source"][0].as_py() if len(rows) else 0
-    return pa.table({**columns, "source": first_row + row, "copy": copy, "edits": edits})
+    return pa.table({**columns, "source": first_row(rows) + row, "copy": copy, "edits": edits})
 
 
 #: Which texts of a pair are edited in copy 1, 2, ...: (first, second) of each.

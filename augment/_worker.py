@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from transferset import Keys, Part, Store, content_keys, keys_to_arrow
 
 from ._block import Flags, Places
-from ._corpus import Corpus, ignore_interrupts
+from ._corpus import Corpus, first_row, ignore_interrupts
 from ._rows import Copies, Plan, all_copies, originals
 from .recipe import Recipe
 
@@ -43,8 +43,7 @@ class Worker:
         keys = content_keys(self.corpus.task, table)
         self.waiting.setdefault(index, []).append((table, keys))
         self.drawn[index] = self.drawn.get(index, 0) + len(row)
-        first_row = self.corpus.rows(index)["source"][0].as_py()
-        return keys, table["source"].to_numpy() - first_row
+        return keys, table["source"].to_numpy() - first_row(self.corpus.rows(index))
 
     def finish(self, index: int, keep: Flags) -> Part:
         """Commits the originals and the copies to keep, flagged in the order in which they were drafted."""

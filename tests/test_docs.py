@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from conftest import ROOT
@@ -26,7 +27,7 @@ def folder(tmp_path, labelled_file, tiny_masked_lm):
     """A directory with the files that the pages name."""
     rows = [line.split(",") for line in labelled_file.read_text().splitlines()[1:]]
     (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
-    pairs = zip(rows, rows[1:], strict=False)
+    pairs = pairwise(rows)
     (tmp_path / "pairs.tsv").write_text(
         "first\tsecond\tsame\n" + "".join(f"{a}\t{b}\t{int(x == y)}\n" for (a, x), (b, y) in pairs)
     )
