@@ -21,7 +21,6 @@ from transferset.files import write_file
 
 from ._block import Block
 
-
 #: Work that takes less than this is not worth the start of worker processes.
 _START_SECONDS = 5.0
 
