@@ -68,10 +68,8 @@ def _load(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any, list[s
     """Tokenizer, model, and the weights that its files lack."""
     import torch
     import transformers
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    _quieten()
     folder = Path(name)
     if folder.is_dir():
         _check_folder(folder)
@@ -104,9 +102,21 @@ def fingerprint(name: str) -> str:
     return digest.hexdigest()
 
 
+def _quieten() -> None:
+    """What the libraries say in warnings and bars is said in our own errors, or is nobody's business."""
+    import logging
+
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+
+
 def _revision(name: str) -> str | None:
     from transformers import AutoConfig
 
+    _quieten()
     if name.startswith((".", "/", "~")):
         raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
     try:
