@@ -15,12 +15,10 @@ import pyarrow.compute as pc
 from transferset import Keys, Part, Store, content_keys, keys_to_arrow
 
 from ._block import Flags, Places
+from ._choose import Drafted
 from ._corpus import Corpus, first_row, ignore_interrupts
 from ._rows import Copies, Plan, all_copies, originals
 from .recipe import Recipe
-
-#: Keys of the drafted rows, and the block's row that each is a copy of.
-Drafted = tuple[Keys, Places]
 
 
 class Worker:

@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 from xxhash import xxh3_128_hexdigest
 
@@ -27,15 +26,13 @@ from transferset.files import claim_directory, directory_lock, writing
 from transferset.parameters import check_at_least
 from transferset.transfer_set import KIND
 
-from ._block import Flags
+from ._block import Places
+from ._choose import Drafted, choose_new
 from ._corpus import Corpus, worker_errors
 from ._ingest import Ingested, ingest
-from ._rows import Plan, all_copies
-from ._worker import Drafted, Line, Worker, lines_of
+from ._rows import Copies, Plan, all_copies
+from ._worker import Line, Worker, lines_of
 from .recipe import Augmenter, Recipe, as_recipe
-
-#: With ``exact``, the most times that a missing copy is drawn again.
-RETRIES = 20
 
 
 def augment_file(
@@ -61,7 +58,7 @@ def augment_file(
         workers: processes; the output does not depend on it. A script that uses more than one needs the usual
             ``if __name__ == "__main__":`` guard.
         keep_labels: gives augmented rows the gold label of their source instead of null.
-        exact: draws a dropped copy again, up to 20 times; the notes of the parts say how many are still short.
+        exact: draws a dropped copy again, up to 20 times, so that rows have ``copies`` of them if they can.
         candidates: a directory for what language models and word vectors had to offer; a run that is given the one
             of another run asks them nothing twice. It is ``out/_candidates`` where None.
 
@@ -107,6 +104,10 @@ def augment_file(
     return store
 
 
+def _again(line: Line, index: int, row: Places, copy: Copies) -> Drafted:
+    return line.more(index, row, copy).result()
+
+
 def default_recipe(task: Task) -> str:
     """What a task is augmented with when nothing is said."""
     return "munge" if task.kind == "features" else "tang2019"
@@ -150,7 +151,10 @@ class _Writing:
                     self._remember(done[index])
                 else:
                     line = lines[index % workers]
-                    finished.append(line.finish(index, self._choose(index, line, future.result())))
+                    more = partial(_again, line, index)
+                    rows_here = len(self.corpus.rows(index))
+                    keep = choose_new(self.keys, rows_here, self.exact, future.result(), more)
+                    finished.append(line.finish(index, keep))
                 bar.update(len(self.corpus.rows(index)))
                 while finished and (finished[0].done() or len(finished) > 2 * workers):
                     finished.popleft().result()
@@ -160,26 +164,6 @@ class _Writing:
     def _remember(self, part: Part) -> None:
         table = self.store.read(part, ["key", "copy"])
         self.keys.add(keys_from_arrow(table["key"])[table["copy"].to_numpy() > 0])
-
-    def _choose(self, index: int, line: Line, drafted: Drafted) -> Flags:
-        """Which drafted rows to keep: the new ones; with ``exact`` the missing ones are drawn again."""
-        keys, row = drafted
-        keep = [self.keys.add(keys)]
-        if not self.exact:
-            return keep[0]
-        missing = self.exact - np.bincount(row[keep[0]], minlength=len(self.corpus.rows(index)))
-        tried = np.full(len(missing), self.exact)
-        for _ in range(RETRIES):
-            again = np.repeat(np.arange(len(missing)), missing)
-            if not len(again):
-                break
-            nth = np.arange(len(again)) - np.repeat(np.cumsum(missing) - missing, missing)
-            copy = (tried[again] + nth + 1).astype(np.int32)
-            tried += missing
-            keys, row = line.more(index, again, copy).result()
-            keep.append(self.keys.add(keys))
-            missing = missing - np.bincount(row[keep[-1]], minlength=len(missing))
-        return np.concatenate(keep)
 
 
 @contextlib.contextmanager
@@ -193,7 +177,8 @@ def _nothing_left_behind(out: Path, existed: bool) -> Iterator[None]:
             shutil.rmtree(out / "_scratch", ignore_errors=True)
         if not begun:
             shutil.rmtree(out / "_manifest", ignore_errors=True)
-            if not existed:
+            # What a model was asked may have taken hours: it is kept for the next try.
+            if not existed and not (out / "_candidates").exists():
                 out.rmdir()
         raise
 

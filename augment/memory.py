@@ -13,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transferset import KeySet, StillhouseError, Task, content_keys
+from transferset import Keys, KeySet, StillhouseError, Task, content_keys
 from transferset.parameters import check_at_least
 
-from ._corpus import Corpus
-from ._rows import Plan, all_copies, originals
+from ._block import Places
+from ._choose import choose_new
+from ._corpus import Corpus, first_row
+from ._rows import Copies, Plan, all_copies, originals
 from .engine import default_recipe, whole_words
 from .recipe import Augmenter, Recipe, as_recipe
 
@@ -32,6 +34,7 @@ def augment(
     seed: int = 0,
     task: Task | None = None,
     keep_labels: bool = False,
+    exact: bool = False,
     candidates: Path | str | None = None,
 ) -> pa.Table:
     """The rows of a transfer set, in memory: each original (copy 0) followed by its augmented copies.
@@ -44,6 +47,7 @@ def augment(
         copies: the most copies of a row; the recipe's number where None. Duplicates are dropped.
         task: what the columns of a table are; all of them are features where None.
         keep_labels: gives augmented rows the gold label of their source instead of null.
+        exact: draws a dropped copy again, up to 20 times, so that rows have ``copies`` of them if they can.
         candidates: a directory that keeps what language models offer from one call to the next.
 
     Returns:
@@ -70,12 +74,9 @@ def augment(
     for index in range(corpus.blocks):
         seen.add(content_keys(task, corpus.rows(index)))
     plan = Plan([step.fit(corpus) for step in made.steps] if copies else [], made.pairs, seed, keep_labels)
-    tables = []
-    for own, drawn, keys in _each_block(corpus, partial(_draw_block, plan, corpus, copies)):
-        fresh = np.flatnonzero(seen.add(keys))
-        both = pa.concat_tables([own, drawn.take(pa.array(fresh))])
-        tables.append(both.take(pa.array(np.argsort(both["source"].to_numpy(), kind="stable"))))
-    return pa.concat_tables(tables).combine_chunks()
+    blocks = _each_block(corpus, partial(_draw_block, plan, corpus, copies))
+    chosen = [_choose(plan, corpus, index, seen, copies if exact else 0, drawn) for index, drawn in enumerate(blocks)]
+    return pa.concat_tables(chosen).combine_chunks()
 
 
 def preview(
@@ -102,10 +103,28 @@ def _each_block(corpus: Corpus, function: Callable[[int], Any]) -> Iterator[Any]
         yield from pool.map(function, range(corpus.blocks))
 
 
-def _draw_block(plan: Plan, corpus: Corpus, copies: int, index: int) -> tuple[pa.Table, pa.Table, Any]:
+def _draw_block(plan: Plan, corpus: Corpus, copies: int, index: int) -> tuple[pa.Table, Keys]:
+    """The copies of a block's rows, and their keys."""
+    drawn = plan.draw_up(corpus, index, *all_copies(len(corpus.rows(index)), copies))
+    return drawn, content_keys(corpus.task, drawn)
+
+
+def _choose(plan: Plan, corpus: Corpus, index: int, seen: KeySet, exact: int, drawn: tuple[pa.Table, Keys]) -> pa.Table:
+    """The originals of a block and its new copies, in order."""
+    tables, first = [drawn[0]], first_row(corpus.rows(index))
+
+    def drafted(table: pa.Table, keys: Keys) -> tuple[Keys, Places]:
+        return keys, table["source"].to_numpy() - first
+
+    def more(row: Places, copy: Copies) -> tuple[Keys, Places]:
+        tables.append(plan.draw_up(corpus, index, row, copy))
+        return drafted(tables[-1], content_keys(corpus.task, tables[-1]))
+
+    keep = choose_new(seen, len(corpus.rows(index)), exact, drafted(*drawn), more)
     own = originals(corpus, index)
-    drawn = plan.draw_up(corpus, index, *all_copies(len(own), copies))
-    return own, drawn, content_keys(corpus.task, drawn)
+    kept = np.concatenate([np.arange(len(own)), len(own) + np.flatnonzero(keep)])
+    table = pa.concat_tables([own, *tables])
+    return table.take(pa.array(kept[np.argsort(table["source"].to_numpy()[kept], kind="stable")]))
 
 
 def _corpus(rows: pa.Table, task: Task, recipe: Recipe, copies: int, models: Path | None) -> Corpus:

@@ -129,4 +129,4 @@ def _sync_directory(path: Path) -> None:
 
 def is_store_name(name: str) -> bool:
     """Whether every store's directory may have such a name in it."""
-    return name in ("_manifest", "_scratch") or bool(PART_NAME.fullmatch(name))
+    return name in ("_manifest", "_scratch", "_candidates") or bool(PART_NAME.fullmatch(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,8 +105,6 @@ def fingerprint(name: str) -> str:
 
 def _quieten() -> None:
     """What the libraries say in warnings and bars is said in our own errors, or is nobody's business."""
-    import logging
-
     import transformers
 
     transformers.utils.logging.disable_progress_bar()

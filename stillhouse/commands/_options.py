@@ -81,7 +81,7 @@ def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[No
 
 def store_name(name: str) -> bool:
     """Whether a transfer set or a logit cache has such a name in it."""
-    return name in ("_teacher", "_candidates") or is_store_name(name)
+    return name == "_teacher" or is_store_name(name)
 
 
 def dataclass_options(classes: Mapping[str, type[Any]]) -> Callable[[Command], Command]:
