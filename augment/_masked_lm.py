@@ -63,6 +63,7 @@ class MaskedLM:
         self.strings, whole = whole_words(backend, self.model.config.vocab_size)
         self.lower: Ids = pc.utf8_lower(self.strings).dictionary_encode().indices.to_numpy()
         self._barred = ~whole
+        self.batch_tokens = 2048 if self.model.device.type == "cpu" else 32_768
         self._asked: tuple[Any, Any] | None = None
         self.model.base_model.register_forward_hook(self._only_asked)
 
@@ -71,9 +72,7 @@ class MaskedLM:
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
         return [(np.array(each.ids, np.int32), np.array(each.offsets, np.int64).reshape(-1, 2)) for each in encodings]
 
-    def propose(
-        self, texts: Sequence[str], words: Sequence[Places], batch_tokens: int
-    ) -> Iterator[tuple[Places, pa.Array]]:
+    def propose(self, texts: Sequence[str], words: Sequence[Places]) -> Iterator[tuple[Places, pa.Array]]:
         """Batch by batch: numbers of words, (P,), and a list of at most k candidates for each.
 
         ``words`` has for each text the words asked about, (W, 3): a number, and where the word begins and ends in
@@ -88,7 +87,7 @@ class MaskedLM:
             return
         doubled = 2 if self.context == "with_original" else 1
         lengths = np.array([len(row.pieces) * doubled for row in rows], np.int32)
-        order, bounds = plan_batches(lengths, np.zeros((len(rows), 2), np.uint64), batch_tokens)
+        order, bounds = plan_batches(lengths, np.zeros((len(rows), 2), np.uint64), self.batch_tokens)
         for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             batch = [rows[place] for place in order[first:last]]
             yield np.concatenate([row.asked for row in batch]), self._offers(batch)

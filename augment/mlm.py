@@ -24,7 +24,6 @@ from ._masked_lm import CONTEXTS, MaskedLM
 
 #: Words asked about between one commit and the next: the most that a kill can lose.
 _CHUNK = 8192
-_BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class _Asking:
     def _propose(self, model: MaskedLM, block: Block, asked: Places) -> pa.Array:
         """The candidates of some words, W lists; an empty one where the model has none."""
         numbers, lists = [np.zeros(0, np.int64)], [pa.array([], pa.list_(pa.string()))]
-        for number, offers in model.propose(*_as_asked(block, asked), _BATCH_TOKENS):
+        for number, offers in model.propose(*_as_asked(block, asked)):
             numbers.append(number)
             lists.append(offers)
             if self._bar is not None:
