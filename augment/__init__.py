@@ -12,6 +12,7 @@ from .pos import Pos
 from .random import Random
 from .recipe import Augmenter, Recipe, load_recipe, published
 from .similar import Similar
+from .summary import Summary, summarize
 from .vectors import Vectors
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Random",
     "Recipe",
     "Similar",
+    "Summary",
     "Vectors",
     "augment",
     "augment_file",
@@ -34,4 +36,5 @@ __all__ = [
     "load_recipe",
     "preview",
     "published",
+    "summarize",
 ]

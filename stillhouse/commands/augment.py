@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from augment import PAIRS, Recipe, augment_file, default_recipe, load_recipe, published
+from augment.summary import drawn
 from transferset import Source, StillhouseError, Store, Task
 from transferset.parameters import discover
 
@@ -121,22 +122,17 @@ def _split(names: str) -> tuple[str, ...]:
 
 def summary(store: Store) -> str:
     """What a transfer set holds, in a few lines."""
-    notes = [part.notes for part in store.parts()]
-    count = {
-        name: sum(each.get(name, 0) for each in notes) for name in ("originals", "augmented", "unchanged", "duplicates")
-    }
-    rules: dict[str, int] = {}
-    for each in notes:
-        for rule, edits in each.get("edits", {}).items():
-            rules[rule] = rules.get(rule, 0) + edits
-    edits = ", ".join(f"{rule} {number:,}" for rule, number in rules.items()) or "none"
-    short = store.about["copies"] * count["originals"] - count["augmented"] if store.about.get("exact") else 0
+    noted = drawn(store)
+    edits = ", ".join(f"{rule} {number:,}" for rule, number in noted.edits.items()) or "none"
     missing = (
-        f"\n  short of --copies by {short:,}: so many were unchanged or duplicates however often they were drawn again"
+        f"\n  short of --copies by {noted.short:,}: so many were unchanged or duplicates however often they were drawn"
+        " again"
+        if noted.short
+        else ""
     )
     return (
-        f"{store.path}: {store.rows():,} rows in {len(notes)} parts\n"
-        f"  originals {count['originals']:,}, augmented {count['augmented']:,}"
-        f" (dropped: {count['unchanged']:,} unchanged, {count['duplicates']:,} duplicates)\n"
-        f"  edits: {edits}{missing if short else ''}"
+        f"{store.path}: {store.rows():,} rows in {len(store.parts())} parts\n"
+        f"  originals {noted.originals:,}, augmented {noted.augmented:,}"
+        f" (dropped: {noted.unchanged:,} unchanged, {noted.duplicates:,} duplicates)\n"
+        f"  edits: {edits}{missing}"
     )

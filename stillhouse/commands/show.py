@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import tomli_w
 
-from transferset import Store
+from augment import summarize
+from transferset import StillhouseError, Store, TransferSet
 from transferset.transfer_set import KIND as TRANSFER_SET
 
-from .augment import summary
+from ._examples import changed_cells, examples, marked_text
+from ._summary_lines import summary_lines, task_line
+
+_COLOURS = ("green", "yellow", "cyan", "magenta", "blue", "red")
 
 
 @click.command()
 @click.argument("directory")
-def command(directory: str) -> None:
+@click.option("--examples", "number", type=click.IntRange(0), default=5, show_default=True, help="Examples to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers of a transfer set as one JSON object.")
+def command(directory: str, number: int, as_json: bool) -> None:
     """Say what DIRECTORY holds: a transfer set, a logit cache or a student.
+
+    Of a transfer set: what each rule did, how far the copies are from their originals, and examples. On a terminal
+    new words have the colour of their rule; elsewhere they read {old|new:rule}.
 
     \b
     Example:
-      stillhouse show T
+      stillhouse show T --examples 10
     """
-    if (Path(directory) / "config.json").is_file():
+    is_student = (Path(directory) / "config.json").is_file()
+    store = None if is_student else Store.open(directory)
+    if store is not None and store.kind == TRANSFER_SET:
+        _show_transfer_set(TransferSet(store), number, as_json)
+        return
+    if as_json:
+        got = "a student" if store is None else f"a {store.kind}"
+        raise StillhouseError(f"{directory}: must be a transfer set for --json, got {got}")
+    if store is None:
         _show_student(directory)
         return
-    store = Store.open(directory)
-    if store.kind == TRANSFER_SET:
-        click.echo(summary(store))
-        _lines({name: store.about.get(name) for name in ("task", "recipe", "copies", "seed", "source")})
-    else:
-        click.echo(f"{directory}: {store.kind}, {store.rows():,} rows in {len(store.parts())} parts")
-        _lines(store.about)
-    missing = store.missing_slots()
-    if missing:
-        click.echo(f"  unfinished: {len(missing)} of {store.about['parts']} parts are missing")
+    click.echo(f"{directory}: {store.kind}, {store.rows():,} rows in {len(store.parts())} parts")
+    _lines(store.about)
+    _say_missing(store)
 
 
 def _show_student(directory: str) -> None:
@@ -52,3 +66,65 @@ def _show_student(directory: str) -> None:
 def _lines(values: Any) -> None:
     for name, value in values.items():
         click.echo(f"  {name}: {json.dumps(value)}")
+
+
+def _say_missing(store: Store) -> None:
+    missing = store.missing_slots()
+    if missing:
+        click.echo(f"  unfinished: {len(missing)} of {store.about['parts']} parts are missing")
+
+
+def _show_transfer_set(transfer: TransferSet, number: int, as_json: bool) -> None:
+    found = summarize(transfer, progress=True)
+    if as_json:
+        click.echo(json.dumps(asdict(found)))
+        return
+    rules = list(found.rules)
+    is_terminal = sys.stdout.isatty()
+    colours = {rule: _COLOURS[n % len(_COLOURS)] for n, rule in enumerate(rules)} if is_terminal else {}
+    click.echo(f"{transfer.store.path}: {found.rows:,} rows in {found.parts} parts")
+    _say_missing(transfer.store)
+    source = transfer.store.about["source"]
+    click.echo(f"  {task_line(transfer.task)}")
+    click.echo(f"  source: {source['rows']:,} rows, fingerprint {source['fingerprint']}")
+    for lines in (*summary_lines(found, colours), _made_with(transfer.store.about)):
+        click.echo("\n" + "\n".join(lines))
+    for rows in examples(transfer, number):
+        click.echo("\n" + "\n".join(_example(transfer, rows, colours)))
+
+
+def _made_with(about: Mapping[str, Any]) -> list[str]:
+    """The recipe and what else decides the rows, as TOML."""
+    others = {name: about[name] for name in ("copies", "exact", "seed", "keep_labels")}
+    recipe = {name: value for name, value in about["recipe"].items() if name != "name"}
+    lines = [f"# recipe {about['recipe']['name']}", *tomli_w.dumps(_given({**others, **recipe})).splitlines()]
+    return [f"  {line}".rstrip() for line in lines]
+
+
+def _given(value: Any) -> Any:
+    """A value without the nulls in it, for which TOML has no word."""
+    if isinstance(value, dict):
+        return {name: _given(each) for name, each in value.items() if each is not None}
+    return [_given(each) for each in value] if isinstance(value, list) else value
+
+
+def _example(transfer: TransferSet, rows: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> list[str]:
+    """An original and its copies, each with the words before its first line."""
+    task, original = transfer.task, rows[0]
+    lines = [f"row {original['source'] + 1:,}"]
+    for row in rows:
+        name = f"copy {row['copy']}" if row["copy"] else "original"
+        if task.kind == "features":
+            shown = changed_cells(row["edits"], task.inputs, colours) if row["copy"] else []
+        else:
+            shown = [
+                marked_text(
+                    original[column],
+                    [edit for edit in row["edits"] if edit["input"] == side],
+                    transfer.mask_token,
+                    colours,
+                )
+                for side, column in enumerate(task.inputs)
+            ]
+        lines += [f"  {name if not n else '':<9} {line}" for n, line in enumerate(shown)]
+    return lines if len(rows) > 1 else [*lines, "  no copies"]
