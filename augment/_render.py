@@ -14,8 +14,6 @@ from transferset.words import Words, strings_between
 
 from ._block import EDIT, Draft, Places
 
-_EMPTY = pa.scalar("", pa.large_string())
-
 
 def texts(draft: Draft, outputs: Places, rows: Places) -> list[pa.Array]:
     """S columns of some output rows, (W,) numbers, each a copy of a row of the block, (W,)."""
@@ -71,8 +69,10 @@ def _replacements(draft: Draft, places: Places, new: pa.Array, window_starts: Pl
     """New words, E strings, each with what stood before the old one; nothing where an n-gram begins."""
     begins = np.zeros(len(draft.word), np.bool_)
     begins[window_starts] = True
-    gaps = pc.if_else(pa.array(begins[places]), _EMPTY, _gaps(draft, places))
-    return pc.binary_join_element_wise(gaps, new, _EMPTY)
+    # Made here and not with the module: a scalar makes Arrow import pandas, if it is there.
+    empty = pa.scalar("", pa.large_string())
+    gaps = pc.if_else(pa.array(begins[places]), empty, _gaps(draft, places))
+    return pc.binary_join_element_wise(gaps, new, empty)
 
 
 def _gaps(draft: Draft, places: Places) -> pa.Array:

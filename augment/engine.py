@@ -178,8 +178,8 @@ def _nothing_left_behind(out: Path, existed: bool) -> Iterator[None]:
         if not begun:
             shutil.rmtree(out / "_manifest", ignore_errors=True)
             # What a model was asked may have taken hours: it is kept for the next try.
-            if not existed and not (out / "_candidates").exists():
-                out.rmdir()
+            if not existed and not any((out / "_candidates").glob("*/part-*")):
+                shutil.rmtree(out)
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -74,9 +75,9 @@ class Mlm:
         def offers_of(index: int) -> pa.Array:
             return corpus.learned(f"{name}-{index:06d}", partial(asking.table, index))["offers"].combine_chunks()
 
-        for index in range(corpus.blocks):
-            offers_of(index)
-        asking.close()
+        with contextlib.closing(asking):
+            for index in range(corpus.blocks):
+                offers_of(index)
         return partial(self._edit, offers_of)
 
     def _edit(self, offers_of: Callable[[int], pa.Array], draft: Draft) -> None:
