@@ -66,6 +66,24 @@ def test_augment_killed_at_random_moments_gives_the_same_bytes_with_any_number_o
         assert TransferSet.open(out).verify() == []
 
 
+def test_asking_a_language_model_killed_at_random_moments_gives_the_same_bytes(shared, tmp_path):
+    train = (shared / "data" / "sst2" / "train.tsv").read_text().splitlines()
+    source = tmp_path / "some.tsv"
+    source.write_text("\n".join(train[:4001]) + "\n")
+    model = shared / "models" / "minilm-l6-mlm"
+    options = ("--mlm-model", model, "--vectors-source", model, "--text", "sentence", "--copies", 5, "--workers", 1)
+    augment = ("augment", source, "--recipe", "tinybert", *options, "--out")
+    started = time.monotonic()
+    finish(*augment, tmp_path / "clean")
+    whole = time.monotonic() - started
+    chance, killed = random.Random(2), 0
+    for _ in range(5):
+        killed += kill_after(chance.uniform(0.2, 0.5) * whole, *augment, tmp_path / "killed")
+    assert killed >= 2
+    finish(*augment, tmp_path / "killed")
+    assert parts(tmp_path / "killed") == parts(tmp_path / "clean")
+
+
 def test_label_killed_at_ten_random_moments_gives_the_same_keys_and_logits(shared, tmp_path):
     train = (shared / "data" / "sst2" / "train.tsv").read_text().splitlines()
     source = tmp_path / "some.tsv"
