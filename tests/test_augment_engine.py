@@ -18,10 +18,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_augmenters import AWKWARD, by_length, replay
 
-from augment import Mask, Ngram, Pos, augment_file, load_recipe
+from augment import (
+    PAIRS,
+    InSequence,
+    Mask,
+    Munge,
+    Ngram,
+    OneOf,
+    Pos,
+    Random,
+    Recipe,
+    Similar,
+    augment_file,
+    load_recipe,
+)
 from augment import _ingest as ingest_module
 from augment import engine as engine_module
-from transferset import Source, StillhouseError, Task, TransferSet, content_keys, keys_from_arrow
+from augment._choose import choose_new
+from transferset import KeySet, Source, StillhouseError, Task, TransferSet, content_keys, keys_from_arrow
 from transferset.files import directory_lock
 
 TEXT = Task("text", ("text",), "label")
@@ -83,7 +97,16 @@ def test_columns_and_their_types_are_the_documented_ones(labelled_file, tmp_path
     types = {field.name: field.type for field in table.schema}
     assert (types["text"], types["label"]) == (pa.string(), pa.string())
     assert (types["source"], types["copy"], types["key"]) == (pa.int64(), pa.int32(), pa.binary(16))
-    assert [field.name for field in types["edits"].value_type] == ["rule", "position", "words", "old", "new"]
+    assert types["edits"].value_type == pa.struct(
+        [
+            ("rule", pa.string()),
+            ("input", pa.int16()),
+            ("position", pa.int32()),
+            ("words", pa.int32()),
+            ("old", pa.string()),
+            ("new", pa.string()),
+        ]
+    )
 
 
 def test_rows_stand_in_order_of_source_and_copy(labelled_file, tmp_path, small_parts):
@@ -349,24 +372,325 @@ def test_a_recipe_of_no_copies_takes_pairs(shared, tmp_path):
     assert augment_file(source, task, tmp_path / "out", "tang2019", copies=0).rows() == 4080
 
 
-@pytest.mark.parametrize("kind", ["pair", "features"])
-@pytest.mark.parametrize("recipe", ["tang2019", PLAIN])
-def test_copies_of_pairs_and_features_are_refused(tmp_path, kind, recipe):
+TWO_COLUMNS = "a,b,label\none,two,x\nthree,four,y\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "recipe", "wanted"),
+    [
+        ("features", "tang2019", "texts"),
+        ("features", PLAIN, "texts"),
+        ("features", [OneOf((Mask(), Ngram()))], "texts"),
+        ("pair", "munge", "features"),
+        ("pair", [InSequence((Random(),), 0.5)], "features"),
+        ("text", "random", "features"),
+    ],
+)
+def test_recipes_for_something_else_are_refused(tmp_path, kind, recipe, wanted):
     path = tmp_path / "films.csv"
-    path.write_text("a,b,label\none,two,x\nthree,four,y\n")
+    path.write_text(TWO_COLUMNS)
+    task = Task(kind, ("a",) if kind == "text" else ("a", "b"), "label")
     with pytest.raises(StillhouseError) as error:
-        augment_file(Source(path), Task(kind, ("a", "b"), "label"), tmp_path / "out", recipe, copies=2)
-    assert f"must be given single texts, got a task of kind '{kind}': with 0 copies" in str(error.value)
+        augment_file(Source(path), task, tmp_path / "out", recipe, copies=2)
+    assert str(error.value).endswith(f"must be given {wanted}, got a task of kind '{kind}'")
     assert not (tmp_path / "out").exists()
+    # Without copies nothing is edited, and any recipe will do.
+    assert augment_file(Source(path), task, tmp_path / "out", recipe, copies=0).rows() == 2
 
 
-@pytest.mark.parametrize("options", [["--text", "a", "--text-pair", "b"], ["--features", "a,b"]])
-def test_the_command_refuses_copies_of_pairs_and_features_in_one_line(tmp_path, options):
+@pytest.mark.parametrize(
+    ("options", "recipe"),
+    [
+        (["--text", "a"], "munge"),
+        (["--text", "a", "--text-pair", "b"], "random"),
+        (["--features", "a,b"], "tang2019"),
+    ],
+)
+def test_the_command_refuses_a_recipe_for_something_else_in_one_line(tmp_path, options, recipe):
     path = tmp_path / "films.csv"
-    path.write_text("a,b,label\none,two,x\nthree,four,y\n")
-    done = stillhouse("augment", path, *options, "--label", "label", "--copies", 2, "--out", tmp_path / "out")
-    assert "must be given single texts, got a task of kind" in one_line_error(done)
+    path.write_text(TWO_COLUMNS)
+    done = stillhouse("augment", path, *options, "--label", "label", "--recipe", recipe, "--out", tmp_path / "out")
+    assert f"recipe {recipe}: must be given" in one_line_error(done)
     assert not (tmp_path / "out").exists()
+
+
+# Pairs.
+
+PAIR = Task("pair", ("first", "second"), "label")
+
+
+def pair_file(path, pairs, labels=("x", "y")):
+    first, second = zip(*pairs, strict=True)
+    label = [labels[number % len(labels)] for number in range(len(pairs))]
+    pq.write_table(pa.table({"second": second, "label": label, "first": first}), path)
+    return Source(path)
+
+
+@pytest.fixture(scope="module")
+def pairs_of_films(labelled_file, tmp_path_factory):
+    texts = [line.rpartition(",")[0] for line in labelled_file.read_text().splitlines()[1:]]
+    return pair_file(tmp_path_factory.mktemp("pairs") / "films.parquet", list(zip(texts, texts[::-1], strict=True)))
+
+
+@pytest.mark.parametrize("mode", PAIRS)
+def test_pairs_of_a_set_are_what_their_edits_say(tmp_path, mode):
+    pairs = list(zip(AWKWARD[:-1], AWKWARD[4:-1] + AWKWARD[:4], strict=True))
+    recipe = Recipe("test", (Mask(rate=0.2), Pos(rate=0.2, tagger=by_length), Ngram()), pairs=mode)
+    rows = rows_of(set_of(pair_file(tmp_path / "films.parquet", pairs), tmp_path / "out", recipe, PAIR, copies=9))
+    assert [(row["first"], row["second"]) for row in rows if row["copy"] == 0] == pairs
+    assert sum(row["copy"] > 0 for row in rows) > 30
+    edited = set()
+    for row in rows:
+        for side, name in enumerate(PAIR.inputs):
+            done = [edit for edit in row["edits"] if edit["input"] == side]
+            assert replay(pairs[row["source"]][side], done, ("[MASK]",)) == row[name]
+            # A text without edits is the original to the byte.
+            assert done or row[name].encode() == pairs[row["source"]][side].encode()
+        edited.add(tuple(sorted({edit["input"] for edit in row["edits"]})))
+    sides = {"first": {(0,)}, "second": {(1,)}, "alternate": {(0,), (1,)}, "both": {(0,), (1,), (0, 1)}}
+    assert edited - {()} == sides.get(mode, {(0,), (1,), (0, 1)})
+
+
+def test_columns_of_pairs_are_the_documented_ones(pairs_of_films, tmp_path):
+    (table,) = set_of(pairs_of_films, tmp_path / "out", task=PAIR).tables()
+    assert table.column_names == ["first", "second", "label", "source", "copy", "key", "edits"]
+    assert (content_keys(PAIR, table) == keys_from_arrow(table["key"])).all()
+    assert {row["label"] for row in table.to_pylist() if row["copy"]} == {None}
+    assert TransferSet.open(tmp_path / "out").verify() == []
+
+
+def test_no_pair_is_there_twice_though_texts_are(tmp_path, small_parts):
+    pairs = [("good film", "fine"), ("good film", "dull"), ("film", "fine"), ("good film", "fine")] * 20
+    store = set_of(pair_file(tmp_path / "films.parquet", pairs), tmp_path / "out", task=PAIR, copies=20)
+    assert len(store.parts()) > 3
+    rows = rows_of(store)
+    copies = [(row["first"], row["second"]) for row in rows if row["copy"]]
+    assert len(set(copies)) == len(copies)
+    assert not set(copies) & set(pairs)
+    assert len({row["key"] for row in rows}) == len(set(copies) | set(pairs))
+    # Copies that share one text stay.
+    assert len({first for first, _ in copies}) < len(copies) > len({second for _, second in copies})
+
+
+def test_parts_of_pairs_are_the_same_bytes_for_any_number_of_workers(pairs_of_films, tmp_path, small_parts):
+    recipe = Recipe("test", (OneOf((Mask(rate=0.2), Pos(rate=0.3, tagger="classes"))), Ngram()), pairs="draw")
+    for workers in (1, 2):
+        set_of(pairs_of_films, tmp_path / str(workers), recipe, PAIR, workers=workers, exact=True)
+    assert len(parts_in(tmp_path / "1")) > 5
+    assert parts_in(tmp_path / "2") == parts_in(tmp_path / "1")
+    assert records_in(tmp_path / "2") == records_in(tmp_path / "1")
+
+
+def test_pairs_get_the_pair_copies_of_a_recipe(pairs_of_films, labelled_file, tmp_path):
+    recipe = load_recipe("tang2019").adjusted({"pos": {"tagger": by_length}})
+    for source, task, copies in ((pairs_of_films, PAIR, 10), (Source(labelled_file), TEXT, 20)):
+        store = augment_file(source, task, tmp_path / task.kind, recipe)
+        assert store.about["copies"] == copies
+        assert max(row["copy"] for row in rows_of(store)) == copies
+
+
+def test_the_pairs_of_mrpc_are_augmented(shared, tmp_path):
+    source, task = mrpc(shared)
+    store = augment_file(source, task, tmp_path / "out", "tang2019", copies=2)
+    table = pa.concat_tables(store.tables())
+    first, second = (table[name].to_pylist() for name in task.inputs)
+    source_row, copy = (table[name].to_numpy() for name in ("source", "copy"))
+    place = np.flatnonzero(copy == 0)
+    assert len(place) == 4080
+    # Copy 1 edits the first text and copy 2 the second, so nearly all differ from the original in that one alone.
+    for number, edited, kept in ((1, first, second), (2, second, first)):
+        rows = np.flatnonzero(copy == number)
+        assert len(rows) > 4000
+        for row in rows:
+            original = place[source_row[row]]
+            assert kept[row] == kept[original]
+            assert edited[row] != edited[original]
+    whole = rule = 0
+    for row, edits in enumerate(table["edits"].to_pylist()[:600]):
+        for side, texts in enumerate((first, second)):
+            done = [edit for edit in edits if edit["input"] == side]
+            assert replay(texts[place[source_row[row]]], done, ("[MASK]",)) == texts[row]
+        whole += bool(copy[row])
+        rule += any(edit["rule"] == "ngram" for edit in edits)
+    assert 0.18 < rule / whole < 0.32
+    assert TransferSet.open(tmp_path / "out").verify() == []
+
+
+# Features.
+
+FEATURES = Task("features", ("height", "age", "town"), "label")
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    draws = np.random.default_rng(0)
+    lines = ["town,age,label,height"]
+    for _ in range(90):
+        town, age = draws.choice(["Ulm", "Köln", "?"]), draws.choice([*range(20, 60), ""])
+        lines.append(f"{town},{age},{draws.choice(['x', 'y'])},{draws.normal(170, 9):.2f}")
+    path = tmp_path_factory.mktemp("people") / "people.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return Source(path)
+
+
+def cell(value):
+    return None if value is None else str(value)
+
+
+@pytest.mark.parametrize("recipe", ["munge", "random", [OneOf((Munge(), Random()), (1.0, 2.0), 0.7), Munge(p=0.1)]])
+def test_features_of_a_set_are_what_their_edits_say(people, tmp_path, small_parts, recipe):
+    store = set_of(people, tmp_path / "out", recipe, FEATURES)
+    rows = rows_of(store)
+    assert len(store.parts()) > 2
+    assert len(rows) > 3 * 90
+    originals = [row for row in rows if row["copy"] == 0]
+    assert [row["source"] for row in originals] == list(range(90))
+    assert {row["town"] for row in originals} == {"Ulm", "Köln", None}
+    for row in rows:
+        assert bool(row["edits"]) == (row["copy"] > 0)
+        done = {edit["input"]: edit for edit in row["edits"]}
+        assert len(done) == len(row["edits"])
+        for number, name in enumerate(FEATURES.inputs):
+            old = originals[row["source"]][name]
+            if number not in done:
+                assert row[name] == old
+                continue
+            edit = done[number]
+            assert (edit["position"], edit["words"]) == (None, None)
+            assert row[name] != old
+            if name == "height":
+                assert (float(edit["old"]), float(edit["new"])) == (old, row[name])
+            else:
+                assert (edit["old"], edit["new"]) == (cell(old), cell(row[name]))
+    values = [tuple(row[name] for name in FEATURES.inputs) for row in rows if row["copy"]]
+    assert len(set(values)) == len(values)
+    assert TransferSet.open(tmp_path / "out").verify() == []
+    assert {field.name: field.type for field in store.tables().__next__().schema}["age"] == pa.int64()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_parts_of_features_are_the_same_bytes_for_any_number_of_workers(people, tmp_path, small_parts, exact):
+    for workers in (1, 2):
+        set_of(people, tmp_path / str(workers), "munge", FEATURES, workers=workers, exact=exact)
+    assert len(parts_in(tmp_path / "1")) > 2
+    assert parts_in(tmp_path / "2") == parts_in(tmp_path / "1")
+    assert records_in(tmp_path / "2") == records_in(tmp_path / "1")
+
+
+def test_features_are_munged_10_times_where_nothing_is_said(people, tmp_path):
+    store = augment_file(people, FEATURES, tmp_path / "out")
+    assert (store.about["recipe"]["name"], store.about["copies"]) == ("munge", 10)
+    rows = rows_of(store)
+    assert max(row["copy"] for row in rows) == 10
+    assert {row["label"] for row in rows if row["copy"]} == {None}
+
+
+# Exact counts.
+
+
+def rich_texts(count=60, words=8):
+    return [" ".join(f"w{i}x{j}" for j in range(words)) for i in range(count)]
+
+
+def test_with_exact_every_row_that_can_gets_all_its_copies(tmp_path, small_parts):
+    source, task = unlabelled(tmp_path / "films.parquet", rich_texts()), Task("text", ("text",))
+    # Whatever is left of a row has a word of its own in it, so none can take a copy from another.
+    steps = [Mask(rate=0.15), Ngram(shortest=5, longest=6)]
+    loose, exact, many = (
+        rows_of(set_of(source, tmp_path / name, steps, task, **options))
+        for name, options in (("loose", {}), ("exact", {"exact": True}), ("many", {"copies": 105}))
+    )
+    assert len(loose) < 60 * 6
+    copies = [[row for row in exact if row["source"] == each and row["copy"]] for each in range(60)]
+    assert [len(each) for each in copies] == [5] * 60
+    # They are those of a run with more copies: the first five that are new.
+    for each, rows in enumerate(copies):
+        assert rows == [row for row in many if row["source"] == each and row["copy"]][:5]
+    assert [row for row in exact if row["copy"] <= 5] == loose
+
+
+def test_with_exact_copies_are_numbered_in_order_and_none_equals_another(tmp_path, small_parts):
+    # Rows that share most of their words, and each there twice: copies of one are often those of another.
+    texts = [f"good film {i}" for i in range(40)] * 2
+    source = unlabelled(tmp_path / "films.parquet", texts)
+    store = set_of(source, tmp_path / "out", task=Task("text", ("text",)), exact=True)
+    rows = rows_of(store)
+    places = [(row["source"], row["copy"]) for row in rows]
+    assert places == sorted(set(places))
+    assert 5 < max(copy for _, copy in places) <= 5 * 21
+    copies = [row["text"] for row in rows if row["copy"]]
+    assert len(set(copies)) == len(copies)
+    assert not set(copies) & set(texts)
+    assert np.bincount([source for source, copy in places if copy]).max() == 5
+    notes = [part.notes for part in store.parts()]
+    assert sum(each["augmented"] for each in notes) == len(copies)
+    assert sum(each["unchanged"] + each["duplicates"] for each in notes) > 0
+
+
+def test_with_exact_each_copy_is_drawn_once_and_no_more_than_are_missing():
+    # Row r has something new in every (r + 1)-th copy; row 3 never has.
+    drawn = {row: [1, 2, 3] for row in range(4)}
+
+    def found(row, copy):
+        new = np.flatnonzero((copy % (row + 1) == 0) & (row < 3))
+        keys = np.stack([row[new], copy[new]], 1).astype(np.uint64)
+        return keys, row[new]
+
+    def more(row, copy):
+        assert (np.diff(row) >= 0).all()
+        for each, number in zip(row.tolist(), copy.tolist(), strict=True):
+            assert number == drawn[each][-1] + 1
+            drawn[each].append(number)
+        return found(row, copy)
+
+    keep = choose_new(KeySet(), 4, 3, found(np.repeat(np.arange(4), 3), np.tile([1, 2, 3], 4)), more)
+    assert keep.all()
+    # Three of the first row at once; of the others so many as their third new one takes, asked for by the missing.
+    assert drawn[0] == [1, 2, 3]
+    assert drawn[1] == [1, 2, 3, 4, 5, 6]
+    assert drawn[2][-1] == 9
+    assert len(drawn[3]) == 3 * 21
+
+
+@pytest.mark.parametrize("copies", [1, 4])
+def test_with_exact_texts_of_one_word_fall_short_and_end(tmp_path, copies):
+    texts = [f"w{i}" for i in range(30)]
+    source = unlabelled(tmp_path / "films.parquet", texts)
+    rows = rows_of(set_of(source, tmp_path / "out", task=Task("text", ("text",)), copies=copies, exact=True))
+    # A masked word is the same for all, and an n-gram of one word is the word.
+    assert [row["text"] for row in rows if row["copy"]] == ["[MASK]"]
+    assert [row["text"] for row in rows if not row["copy"]] == texts
+
+
+def test_with_exact_a_recipe_that_changes_nothing_ends(tmp_path, labelled_file):
+    assert set_of(labelled_file, tmp_path / "out", [Mask(rate=0.0)], exact=True).rows() == 200
+    assert set_of(labelled_file, tmp_path / "none", copies=0, exact=True).rows() == 200
+
+
+def test_with_exact_pairs_go_on_taking_turns(tmp_path):
+    pairs = list(zip(rich_texts(20, 4), rich_texts(20, 3)[::-1], strict=True))
+    source = pair_file(tmp_path / "films.parquet", pairs)
+    rows = rows_of(set_of(source, tmp_path / "out", Recipe("test", (Mask(rate=0.3),)), PAIR, copies=6, exact=True))
+    assert np.bincount([row["source"] for row in rows]).tolist() == [7] * 20
+    turns = [(0,), (1,), (0, 1)]
+    late = [row for row in rows if row["copy"] > 6]
+    assert late
+    for row in late:
+        assert {edit["input"] for edit in row["edits"]} <= set(turns[(row["copy"] - 1) % 3])
+
+
+def test_with_exact_features_get_all_their_copies(people, tmp_path):
+    rows = rows_of(set_of(people, tmp_path / "out", "random", FEATURES, copies=4, exact=True))
+    assert np.bincount([row["source"] for row in rows]).tolist() == [5] * 90
+
+
+@pytest.mark.parametrize("steps", [PLAIN, [OneOf((Mask(rate=0.4), Pos(rate=0.4, tagger="classes"))), Similar()]])
+def test_with_exact_parts_are_the_same_bytes_for_any_number_of_workers(tmp_path, labelled_file, small_parts, steps):
+    for workers in (1, 2):
+        set_of(labelled_file, tmp_path / str(workers), steps, workers=workers, exact=True)
+    assert len(parts_in(tmp_path / "1")) > 5
+    assert parts_in(tmp_path / "2") == parts_in(tmp_path / "1")
+    assert records_in(tmp_path / "2") == records_in(tmp_path / "1")
 
 
 @pytest.mark.parametrize(("name", "value"), [("copies", -1), ("workers", 0), ("workers", -3)])
@@ -518,6 +842,39 @@ def test_a_set_killed_again_and_again_is_the_set_of_one_run(labelled_file, tmp_p
     assert not (out / "_scratch").exists()
 
 
+def stop_at_commit(monkeypatch, number):
+    """The n-th part is never committed."""
+    real, calls = engine_module.Store.commit, iter(range(1, 10**9))
+
+    def commit(store, *given, **options):
+        if next(calls) == number:
+            raise Killed
+        return real(store, *given, **options)
+
+    monkeypatch.setattr(engine_module.Store, "commit", commit)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_with_exact_a_run_stopped_at_any_part_is_finished_by_the_same_call(
+    labelled_file, tmp_path, monkeypatch, workers
+):
+    monkeypatch.setattr(ingest_module, "PART_ROWS", 300)
+    set_of(labelled_file, tmp_path / "whole", exact=True)
+    expected = parts_in(tmp_path / "whole"), records_in(tmp_path / "whole")
+    assert len(expected[0]) >= 4
+    numbers = range(1, len(expected[0]) + 1) if workers == 1 else [3]
+    for number in numbers:
+        out = tmp_path / f"stopped-{number}"
+        with monkeypatch.context() as patch:
+            stop_at_commit(patch, number)
+            with pytest.raises(Killed):
+                set_of(labelled_file, out, exact=True)
+        assert len(parts_in(out)) == number - 1
+        set_of(labelled_file, out, exact=True, workers=workers)
+        assert (parts_in(out), records_in(out)) == expected, number
+        assert not (out / "_scratch").exists()
+
+
 def test_a_killed_set_is_not_taken_for_a_finished_one(labelled_file, tmp_path, monkeypatch):
     monkeypatch.setattr(ingest_module, "PART_ROWS", 500)
     with monkeypatch.context() as patch:
@@ -577,6 +934,10 @@ def test_a_finished_set_run_again_writes_nothing(labelled_file, tmp_path, small_
         ({"seed": 1}, "seed"),
         ({"copies": 6}, "copies"),
         ({"keep_labels": True}, "keep_labels"),
+        ({"exact": True}, "exact"),
+        ({"steps": Recipe("steps", tuple(PLAIN), pairs="both")}, "recipe"),
+        ({"steps": Recipe("steps", tuple(PLAIN), protect=("film",))}, "recipe"),
+        ({"steps": [InSequence(tuple(PLAIN), 0.5)]}, "recipe"),
         ({"steps": [Mask(rate=0.2)]}, "recipe"),
         ({"steps": [Mask(rate=0.25), Ngram()]}, "recipe"),
         ({"steps": [Mask(rate=0.2, token="<mask>"), Ngram()]}, "(recipe|mask_token)"),

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from conftest import ROOT, one_line_error, stillhouse
@@ -123,7 +124,7 @@ def test_bad_input_of_label_and_train_is_one_line_and_loses_nothing(run, made, t
     for arguments, says in (
         (("label", made / "nothing", "--teacher", tiny_teacher, "--out", made / "L"), "must be a transfer set"),
         (("label", made / "L", "--teacher", tiny_teacher, "--out", made / "L2"), "got a logit cache"),
-        (("label", made / "T", "--teacher", bare, "--out", tmp_path / "L"), "must hold the teacher's tokenizer"),
+        (("label", made / "T", "--teacher", bare, "--out", tmp_path / "L"), "must hold the model's tokenizer"),
         (("label", made / "T", "--teacher", tmp_path, "--out", tmp_path / "L"), "got no config.json"),
         (
             ("label", made / "T", "--teacher", tiny_teacher, "--max-length", 8, "--out", made / "L"),
@@ -266,3 +267,206 @@ def test_another_label_column_of_the_dev_file_is_another_run(run, made, tmp_path
     arguments = ("train", made / "T", made / "L", *small, "--dev", dev, "--out", tmp_path / "S")
     assert run(*arguments).returncode == 0
     assert "got another student" in one_line_error(run(*arguments, "--label", "other"))
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A folder to work in with a file of texts, one of pairs, one of features, word vectors, and recipes."""
+    monkeypatch.chdir(tmp_path)
+    films = [f"a {mood} film number {number}" for number in range(8) for mood in ("good", "bad")]
+    (tmp_path / "texts.csv").write_text("text,label\n" + "".join(f"{text},{text[2:5]}\n" for text in films))
+    pairs = [f"{one},{other},{one[2:5]}\n" for one, other in pairwise(films)]
+    (tmp_path / "pairs.csv").write_text("one,two,label\n" + "".join(pairs))
+    people = [f"{150 + 3 * number},{number % 4},{'xy'[number % 2]}\n" for number in range(12)]
+    (tmp_path / "people.csv").write_text("height,town,label\n" + "".join(people))
+    vectors = ("good 1 0.1", "great 1 0.2", "bad -1 0.1", "awful -1 0.2", "film 0 1", "movie 0 1.1")
+    (tmp_path / "vectors.txt").write_text("".join(f"{line}\n" for line in vectors))
+    (tmp_path / "mask.toml").write_text('copies = 4\nprotect = ["film"]\n[[step]]\nuse = "mask"\nrate = 0.3\n')
+    (tmp_path / "vectors.toml").write_text('copies = 3\n[[step]]\nuse = "vectors"\nk = 2\nsource = "vectors.txt"\n')
+    return tmp_path
+
+
+TEXTS = ("augment", "texts.csv", "--text", "text", "--label", "label")
+PAIRS = ("augment", "pairs.csv", "--text", "one", "--text-pair", "two", "--label", "label")
+PEOPLE = ("augment", "people.csv", "--features", "all", "--label", "label")
+
+
+def done_well(done):
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+def rows_in(folder):
+    return [row for table in Store.open(folder).tables() for row in table.to_pylist()]
+
+
+def copies_in(folder):
+    return [row for row in rows_in(folder) if row["copy"]]
+
+
+def names_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_exact_gives_every_row_its_copies(run, small):
+    done_well(run(*TEXTS, "--recipe", "mask.toml", "--out", "loose"))
+    text = done_well(run(*TEXTS, "--recipe", "mask.toml", "--exact", "--out", "exact"))
+    assert len(copies_in("loose")) < 4 * 16
+    assert sorted(row["source"] for row in copies_in("exact")) == sorted([*range(16)] * 4)
+    assert "augmented 64 (dropped: " in text
+    assert "short of" not in text
+    assert Store.open("exact").about["exact"] is True
+    assert "exact must be what the transfer set was made with" in one_line_error(
+        run(*TEXTS, "--recipe", "mask.toml", "--out", "exact")
+    )
+
+
+def test_exact_says_how_many_copies_are_missing(run, small):
+    (small / "texts.csv").write_text("text,label\ngood,x\nbad,y\ngood film,x\n")
+    arguments = (*TEXTS, "--recipe", "mask.toml", "--mask-rate", 0.5, "--exact", "--out", "T")
+    text = done_well(run(*arguments))
+    # "film" is protected, so of twelve copies wanted there can be two.
+    assert sorted(row["text"] for row in copies_in("T")) == ["[MASK]", "[MASK] film"]
+    assert "short of --copies by 10:" in text
+    assert "short of --copies by 10:" in done_well(
+        run(*TEXTS, "--recipe", "mask.toml", "--mask-rate", 0.5, "--exact", "--out", "T")
+    )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sides"), [("first", {0}), ("second", {1}), ("both", {0, 1}), ("draw", {0, 1}), (None, {0, 1})]
+)
+def test_pairs_says_which_texts_are_edited(run, small, pairs, sides):
+    given = () if pairs is None else ("--pairs", pairs)
+    done_well(run(*PAIRS, "--recipe", "mask.toml", *given, "--out", "T"))
+    assert Store.open("T").about["recipe"]["pairs"] == (pairs or "cycle")
+    originals = {row["source"]: row for row in rows_in("T") if not row["copy"]}
+    found = set()
+    for row in copies_in("T"):
+        edited = {edit["input"] for edit in row["edits"]}
+        found |= edited
+        for side, name in enumerate(("one", "two")):
+            assert (row[name] != originals[row["source"]][name]) == (side in edited)
+    assert found == sides
+
+
+def test_protect_adds_to_what_the_recipe_protects(run, small):
+    given = ("--protect", "A good", "--protect", "/[0-9]/", "--mask-rate", 1)
+    done_well(run(*TEXTS, "--recipe", "mask.toml", *given, "--out", "T"))
+    assert Store.open("T").about["recipe"]["protect"] == ["film", "A good", "/[0-9]/"]
+    good, bad = ({row["text"] for row in copies_in("T") if row["source"] % 2 == odd} for odd in (0, 1))
+    assert good == {f"a good film [MASK] {number}" for number in range(8)}
+    assert bad == {f"[MASK] [MASK] film [MASK] {number}" for number in range(8)}
+
+
+def test_what_models_offer_is_kept_where_candidates_says(run, small):
+    done_well(run(*TEXTS, "--recipe", "vectors.toml", "--candidates", "offers", "--out", "T"))
+    assert not (small / "T" / "_candidates").exists()
+    before = files_of(small / "offers")
+    assert before
+    assert {edit["rule"] for row in copies_in("T") for edit in row["edits"]} == {"vectors"}
+    done_well(run(*TEXTS, "--recipe", "vectors.toml", "--candidates", "offers", "--seed", 1, "--out", "T2"))
+    assert files_of(small / "offers") == before
+    done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T3"))
+    assert (small / "T3" / "_candidates").is_dir()
+    assert rows_in("T3") == rows_in("T")
+    assert run("verify", "T3").returncode == 0
+
+
+def test_candidates_that_cannot_be_kept_are_one_line(run, small):
+    done = run(*TEXTS, "--recipe", "vectors.toml", "--candidates", "texts.csv", "--out", "T")
+    assert "texts.csv" in one_line_error(done)
+    assert not (small / "T").exists()
+
+
+def test_features_are_munged_where_no_recipe_is_named(run, small):
+    done_well(run(*PEOPLE, "--out", "T"))
+    about = Store.open("T").about
+    assert (about["recipe"]["name"], about["copies"]) == ("munge", 10)
+    assert about["task"]["inputs"] == ["height", "town"]
+    assert {edit["rule"] for row in copies_in("T") for edit in row["edits"]} == {"munge"}
+    assert {row["town"] for row in rows_in("T")} <= {0, 1, 2, 3}
+    done_well(run(*PEOPLE, "--categorical", "town", "--munge-s", 9, "--copies", 2, "--out", "T2"))
+    assert {row["town"] for row in rows_in("T2")} <= {"0", "1", "2", "3"}
+    assert Store.open("T2").about["recipe"]["step"][0]["s"] == 9.0
+
+
+def test_texts_are_augmented_as_tang2019_where_no_recipe_is_named(run, small):
+    for name, arguments, copies in (("T", TEXTS, 20), ("P", PAIRS, 10)):
+        done_well(run(*arguments, "--pos-tagger", "classes", "--out", name))
+        about = Store.open(name).about
+        assert (about["recipe"]["name"], about["copies"]) == ("tang2019", copies)
+
+
+def test_force_keeps_nothing_of_the_old_candidates(run, small):
+    done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T"))
+    assert (small / "T" / "_candidates").is_dir()
+    done_well(run(*TEXTS, "--recipe", "mask.toml", "--out", "T", "--force"))
+    assert [name for name in names_in(small / "T") if "_candidates" in name] == []
+    assert not list(small.glob("*.replaced"))
+
+
+def test_force_that_fails_brings_the_old_candidates_back(run, small):
+    done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T"))
+    before = files_of(small / "T")
+    for wrong in (("--mask-rate", 0.5), ("--vectors-rate", 2), ("--protect", "/(/"), ("--vectors-source", "none.txt")):
+        one_line_error(run(*TEXTS, "--recipe", "vectors.toml", *wrong, "--out", "T", "--force"))
+        assert files_of(small / "T") == before, wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            (*PAIRS, "--pairs", "frist"),
+            "pairs: must be one of cycle, alternate, first, second, both, draw, got",
+        ),
+        ((*PAIRS, "--pairs", "frist"), "did you mean 'first'?"),
+        ((*TEXTS, "--protect", "/(/"), "protect must hold regular expressions, got /(/: "),
+        ((*TEXTS, "--protect", ":stopwords:"), "got ':stopwords:': did you mean ':stop-words:'?"),
+        ((*TEXTS, "--protect", ""), "protect must list words, phrases, /REGEX/ or :KIND:, got ''"),
+        ((*TEXTS, "--recipe", "munge"), "recipe munge: must be given features, got a task of kind 'text'"),
+        ((*PAIRS, "--recipe", "random"), "recipe random: must be given features, got a task of kind 'pair'"),
+        ((*PEOPLE, "--recipe", "mask.toml"), "recipe mask: must be given texts, got a task of kind 'features'"),
+        ((*PEOPLE, "--munge-p", 2), "munge: p must be between 0 and 1, got 2.0"),
+        (
+            (*PEOPLE, "--munge-mode", "bth"),
+            "munge: mode: must be one of both, one_sided, got 'bth': did you",
+        ),
+        ((*TEXTS, "--munge-p", 0.5), "recipe tang2019: step: must be one of mask, pos, ngram, got 'munge'"),
+        ((*TEXTS, "--recipe", "vectors.toml", "--vectors-source", "none.txt"), "none.txt: must be a GloVe or word2vec"),
+        (("augment", "pairs.csv", "--text-pair", "two"), "must be given --text"),
+        (("augment", "pairs.csv", "--text", "one", "--text-pair", "tow"), "did you mean 'two'?"),
+        (
+            ("augment", "pairs.csv", "--text", "one", "--text-pair", "one"),
+            "each column must have one role, got 'one'",
+        ),
+        (("augment", "people.csv", "--features", "height,twon"), "did you mean 'town'?"),
+        (("augment", "one.csv", "--features", "height"), "munge: must have at least 2 rows"),
+        (("augment", "gap.csv", "--features", "all"), "column 'town' must hold a value, got only missing ones"),
+        ((*PAIRS, "--task", "regression", "--keep-labels"), "keep-labels: must not be used with regression"),
+        ((*TEXTS, "--recipe", "group.toml"), "group.toml: step 1: step 2: use: must be one of "),
+    ],
+)
+def test_bad_options_of_augment_are_one_line_and_leave_nothing(run, small, arguments, says):
+    (small / "one.csv").write_text("height\n170\n")
+    (small / "gap.csv").write_text("height,town\n170,\n180,?\n")
+    (small / "group.toml").write_text('[[step]]\none_of = [{use = "mask"}, {use = "maks"}]\n')
+    before = names_in(small)
+    assert says in one_line_error(run(*arguments, "--out", "T"))
+    assert names_in(small) == before
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_models_offered_is_all_that_is_left_of_a_refused_run(run, small, there):
+    # Too much for each word is found out when the steps are tried out, and then the vectors were asked.
+    (small / "greedy.toml").write_text((small / "vectors.toml").read_text() + '\n[[step]]\nuse = "mask"\nrate = 0.9\n')
+    if there:
+        (small / "T").mkdir()
+    error = one_line_error(run(*TEXTS, "--recipe", "greedy.toml", "--out", "T"))
+    assert "rates of word rules must add up to at most 1, got 1.3" in error
+    assert [path.name for path in (small / "T").iterdir()] == ["_candidates"]
+    kept = files_of(small / "T")
+    # The next try takes them up.
+    done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T"))
+    assert kept.items() <= files_of(small / "T").items()

@@ -1,14 +1,34 @@
 """Recipes: files, the published one and its rates, adjustments, and every way of writing one wrongly."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import corpus_of, draft_of, one_line_error, preview, rendered, stillhouse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_compose import grown
 
-from augment import Mask, Ngram, Pos, Recipe, augment_file, load_recipe, published
-from augment.recipe import as_recipe
+from augment import (
+    PAIRS,
+    InSequence,
+    Mask,
+    Mlm,
+    Munge,
+    Ngram,
+    OneOf,
+    Pos,
+    Random,
+    Recipe,
+    Similar,
+    Vectors,
+    augment_file,
+    load_recipe,
+    published,
+)
+from augment.recipe import as_recipe, recipe_from_json
 from transferset import Source, StillhouseError, Store, Task
 
 
@@ -126,6 +146,120 @@ def test_a_recipe_is_the_same_after_a_trip_through_toml(tmp_path, recipe):
     assert again.name == "mine"
 
 
+def assert_same_after_trips(recipe, folder):
+    """The recipe again, from the TOML it writes and from what it writes into a manifest."""
+    path = folder / f"{recipe.name}.toml"
+    path.write_text(recipe.to_toml(), "utf-8")
+    assert load_recipe(path) == recipe
+    stored = {"copies": recipe.copies, **recipe.to_json()}
+    if recipe.pair_copies is not None:
+        stored["pair_copies"] = recipe.pair_copies
+    # As it comes back from a manifest.
+    assert recipe_from_json(recipe.name, json.loads(json.dumps(stored)), "manifest") == recipe
+    assert load_recipe(path).to_toml() == recipe.to_toml()
+
+
+def leaves_with(token):
+    shares = st.floats(0, 1)
+    return st.one_of(
+        st.builds(Mask, rate=shares, token=st.just(token)),
+        st.builds(Pos, rate=shares, tagger=st.sampled_from(["nltk", "classes", "classes:v.txt", 'spacy:a"b\\c'])),
+        st.builds(Ngram, rate=shares, shortest=st.integers(1, 3), longest=st.integers(3, 9)),
+        st.builds(Similar, words=st.integers(0, 5)),
+        st.builds(Vectors, rate=shares, k=st.integers(1, 99), source=st.text("aé/.", max_size=5), rest=st.booleans()),
+        st.builds(Mlm, rate=shares, context=st.sampled_from(["masked", "grouped"])),
+    )
+
+
+FEATURE_LEAVES = st.one_of(
+    st.just(Random()),
+    st.builds(Munge, p=st.floats(0, 1), s=st.floats(1e-9, 1e9), mode=st.sampled_from(["both", "one_sided"])),
+)
+#: No characters that TOML or UTF-8 cannot hold, and no entries that protect refuses.
+ENTRIES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map(lambda text: f"x{text}"),
+    st.sampled_from(
+        [":stop-words:", ":non-alphabetic:", "/[0-9]+/", r"/\bfilm\b|\\/", '"quoted"', "'", "a\n b", "#", "\t,"]
+    ),
+)
+
+
+def recipes(draw):
+    """Recipes of any kind."""
+    leaves = draw(st.sampled_from(["[MASK]", "<mask>", "[é]"]).map(leaves_with) | st.just(FEATURE_LEAVES))
+    return Recipe(
+        draw(st.sampled_from(["mine", "a b", "é"])),
+        tuple(draw(st.lists(grown(leaves), min_size=1, max_size=3))),
+        draw(st.integers(0, 99)),
+        draw(st.sampled_from(PAIRS)),
+        draw(st.none() | st.integers(0, 99)),
+        tuple(draw(st.lists(ENTRIES, max_size=3))),
+    )
+
+
+@given(st.composite(recipes)())
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_recipe_is_the_same_after_trips_through_toml_and_json(tmp_path, recipe):
+    assert_same_after_trips(recipe, tmp_path)
+
+
+@pytest.mark.parametrize("name", published())
+def test_a_published_recipe_is_the_same_after_trips_through_toml_and_json(tmp_path, name):
+    assert_same_after_trips(load_recipe(name), tmp_path)
+
+
+def test_groups_are_read_as_they_are_written(tmp_path):
+    recipe = load_recipe(
+        write(
+            tmp_path,
+            """
+            description = "all there is"
+            copies = 3
+            pairs = "draw"
+            pair_copies = 2
+            protect = ["New York", "/[0-9]+/", ":stop-words:"]
+
+            [[step]]
+            use = "mask"
+            probability = 0.5
+
+            [[step]]
+            probability = 0.25
+            one_of = [
+                {use = "pos", weight = 2, rate = 0.5},
+                {in_sequence = [{use = "ngram"}, {use = "mask", rate = 1}]},
+                {one_of = [{use = "similar"}], weight = 0.5},
+            ]
+
+            [[step]]
+            in_sequence = [{use = "similar", words = 2}]
+            """,
+        )
+    )
+    assert recipe == Recipe(
+        "mine",
+        (
+            InSequence((Mask(),), 0.5),
+            OneOf((Pos(rate=0.5), InSequence((Ngram(), Mask(rate=1.0))), OneOf((Similar(),))), (2.0, 1.0, 0.5), 0.25),
+            InSequence((Similar(words=2),)),
+        ),
+        3,
+        "draw",
+        2,
+        ("New York", "/[0-9]+/", ":stop-words:"),
+    )
+    assert (recipe.copies_of("pair"), recipe.copies_of("text"), recipe.mask_token) == (2, 3, "[MASK]")
+    assert_same_after_trips(recipe, tmp_path)
+
+
+def test_the_augmenters_of_a_recipe_are_those_inside_its_groups_too():
+    recipe = Recipe("mine", (InSequence((OneOf((Ngram(), Mask(token="<m>"))), Similar())), Pos()))
+    assert list(recipe.augmenters()) == [Ngram(), Mask(token="<m>"), Similar(), Pos()]
+    assert recipe.mask_token == "<m>"
+    changed = recipe.adjusted({"mask": {"rate": 0.5}, "similar": {"words": 3}})
+    assert changed.steps == (InSequence((OneOf((Ngram(), Mask(rate=0.5, token="<m>"))), Similar(words=3))), Pos())
+
+
 def test_parameters_left_out_have_their_defaults(tmp_path):
     recipe = load_recipe(write(tmp_path, '[[step]]\nuse = "ngram"\n\n[[step]]\nuse = "mask"\nrate = 1\n'))
     assert recipe.steps == (Ngram(), Mask(rate=1.0))
@@ -179,6 +313,43 @@ def test_a_recipe_may_be_given_by_name_whole_or_as_steps(made):
         ('copys = 2\n[[step]]\nuse = "mask"', "key: must be one of "),
         ('copys = 2\n[[step]]\nuse = "mask"', "got 'copys': did you mean 'copies'?"),
         ("[[step]", "must be a recipe in TOML: "),
+        ("[[step]]\nprobability = 0.5", "step 1: must say which augmenter to use, got {'probability': 0.5}"),
+        ('[[step]]\nuse = "mask"\nprobability = 1.5', "in_sequence: probability must be between 0 and 1, got 1.5"),
+        ('[[step]]\nuse = "mask"\nprobability = "0.5"', "step 1: probability must be float, got '0.5'"),
+        ('[[step]]\nuse = "mask"\nweight = 2', "step 1: parameter: must be one of rate, token, got 'weight'"),
+        ('[[step]]\nuse = "one_of"', "step 1: use: must be one of "),
+        ('[[step]]\nuse = "mask"\none_of = [{use = "ngram"}]', "step 1: must say which augmenter to use, got "),
+        ('[[step]]\none_of = [{use = "mask"}]\nin_sequence = []', "step 1: must say which augmenter to use, got "),
+        ("[[step]]\none_of = []", "one_of: must have at least one step, got none"),
+        ("[[step]]\nin_sequence = []", "in_sequence: must have at least one step, got none"),
+        ("[[step]]\nin_sequence = 3", "step 1: step must be a list of tables ([[step]]), got 3"),
+        ('[[step]]\none_of = ["mask"]', "step 1: step 1: must say which augmenter to use, got 'mask'"),
+        ('[[step]]\none_of = [{use = "mask"}, {use = "maks"}]', "step 1: step 2: use: must be one of "),
+        ('[[step]]\none_of = [{use = "mask", rat = 1}]', "step 1: step 1: parameter: must be one of rate, token, got"),
+        ('[[step]]\none_of = [{use = "mask", rate = 2}]', "mask: rate must be between 0 and 1, got 2"),
+        ('[[step]]\none_of = [{use = "mask"}]\nprobabilty = 1', "got 'probabilty': did you mean 'probability'?"),
+        ('[[step]]\none_of = [{use = "mask"}]\nweights = [1]', "step 1: key: must be one of one_of, probability, got"),
+        ('[[step]]\none_of = [{use = "mask", weight = 0}]', "one_of: weights must be 1 numbers above 0, got 0.0"),
+        ('[[step]]\none_of = [{use = "mask", weight = -1}]', "one_of: weights must be 1 numbers above 0, got -1.0"),
+        ('[[step]]\none_of = [{use = "mask", weight = "a"}]', "step 1: weights must be float, got 'a'"),
+        ('[[step]]\none_of = [{use = "mask", weight = true}]', "step 1: weights must be float, got True"),
+        ('[[step]]\nin_sequence = [{use = "mask", weight = 1}]', "step 1: step 1: parameter: must be one of rate, tok"),
+        ('[[step]]\nuse = "mask"\n[[step]]\nuse = "munge"', "recipe: steps must all edit texts or all features, got"),
+        ('[[step]]\none_of = [{use = "mask"}, {use = "random"}]', "recipe: steps must all edit texts or all features"),
+        (
+            '[[step]]\none_of = [{use = "mask"}, {use = "mask", token = "<m>"}]',
+            "recipe mine: mask tokens must be one, got <m>, [MASK]",
+        ),
+        ('pairs = "frist"\n[[step]]\nuse = "mask"', "recipe mine: pairs: must be one of cycle, "),
+        ('pairs = "frist"\n[[step]]\nuse = "mask"', "got 'frist': did you mean 'first'?"),
+        ('pairs = ["first"]\n[[step]]\nuse = "mask"', "pairs must be str, got ['first']"),
+        ('pair_copies = -1\n[[step]]\nuse = "mask"', "recipe mine: pair_copies must be at least 0, got -1"),
+        ('pair_copies = "10"\n[[step]]\nuse = "mask"', "pair_copies must be int or NoneType, got '10'"),
+        ('protect = "film"\n[[step]]\nuse = "mask"', "protect must be tuple, got 'film'"),
+        ('protect = [3]\n[[step]]\nuse = "mask"', "protect must be str, got 3"),
+        ('protect = [" "]\n[[step]]\nuse = "mask"', "recipe mine: protect must list words, phrases, /REGEX/ or :KIND:"),
+        ('protect = ["/(/"]\n[[step]]\nuse = "mask"', "recipe mine: protect must hold regular expressions, got /(/: "),
+        ('protect = [":stopwords:"]\n[[step]]\nuse = "mask"', "got ':stopwords:': did you mean ':stop-words:'?"),
     ],
 )
 def test_a_wrong_recipe_is_refused_by_name_and_place(tmp_path, text, message):
@@ -186,6 +357,22 @@ def test_a_wrong_recipe_is_refused_by_name_and_place(tmp_path, text, message):
         load_recipe(write(tmp_path, text))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf"])
+@pytest.mark.xfail(strict=True, reason="a weight that is no finite number is taken")
+def test_a_weight_that_is_no_finite_number_is_refused(tmp_path, weight):
+    path = write(tmp_path, f'[[step]]\none_of = [{{use = "mask"}}, {{use = "ngram", weight = {weight}}}]')
+    with pytest.raises(StillhouseError, match="weights must be 2 numbers above 0"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("group", ["one_of = 3", 'one_of = "mask"', 'one_of = {use = "mask"}'])
+@pytest.mark.xfail(strict=True, reason="the message says that nothing was got")
+def test_a_group_that_is_no_list_is_refused_as_what_it_is(tmp_path, group):
+    with pytest.raises(StillhouseError, match=r"step 1: .*must be a list") as error:
+        load_recipe(write(tmp_path, f"[[step]]\n{group}"))
+    assert "got none" not in str(error.value)
 
 
 def test_a_recipe_that_is_not_text_is_refused(tmp_path):

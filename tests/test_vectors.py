@@ -9,7 +9,7 @@ import pytest
 from gensim.models import KeyedVectors
 
 from transferset import StillhouseError
-from transferset.vectors import read_vectors
+from transferset.vectors import first_vectors, read_vectors
 
 VECTORS = {"the": [0.5, -1.0, 2.0], "café": [1.5, 0.25, -8.0], "Paris": [1.0, 2.0, 3.0]}
 LINES = [f"{word} {' '.join(map(str, vector))}" for word, vector in VECTORS.items()]
@@ -27,10 +27,11 @@ def write(path, text):
 
 
 def refused(path):
-    with pytest.raises(StillhouseError) as caught:
-        read_vectors(path, ["the"])
-    assert str(caught.value).startswith(f"{path}: must be a GloVe or word2vec file")
-    assert len(str(caught.value).splitlines()) == 1
+    for read in (lambda: read_vectors(path, ["the"]), lambda: first_vectors(path, 100)):
+        with pytest.raises(StillhouseError) as caught:
+            read()
+        assert str(caught.value).startswith(f"{path}: must be a GloVe or word2vec file")
+        assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.fixture(params=["glove", "glove-crlf", "word2vec-text", "word2vec-bytes"])
@@ -135,5 +136,53 @@ def test_a_missing_file_and_a_directory_are_errors(tmp_path):
 
 def test_without_gensim_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(StillhouseError, match=r"pip install 'stillhouse\[vectors\]'"):
-        read_vectors(write(tmp_path / "x.bin", b"1 1\nthe \x00\x00\x00\x00"), ["the"])
+    path = write(tmp_path / "x.bin", b"1 1\nthe \x00\x00\x00\x00")
+    for read in (lambda: read_vectors(path, ["the"]), lambda: first_vectors(path, 1)):
+        with pytest.raises(StillhouseError, match=r"pip install 'stillhouse\[vectors\]'"):
+            read()
+
+
+# The first words of a file.
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 1000])
+def test_the_first_words_of_a_file_come_in_its_order(path, most):
+    words, vectors = first_vectors(path, most)
+    assert words == list(VECTORS)[:most]
+    assert vectors.dtype == np.float32
+    assert vectors.tolist() == list(VECTORS.values())[:most]
+
+
+def test_the_first_words_agree_with_the_words_asked_for(path):
+    words, vectors = first_vectors(str(path), 10)
+    places, asked = read_vectors(path, words)
+    assert places.tolist() == list(range(len(words)))
+    assert (asked == vectors).all()
+
+
+def test_a_word_that_stands_twice_in_a_file_is_there_once_with_its_first_vector(tmp_path):
+    path = write(tmp_path / "glove.txt", "the 1 2\nthe 3 4\ncat 5 6\ndog 7 8\n")
+    words, vectors = first_vectors(path, 2)
+    assert words == ["the", "cat"]
+    assert vectors.tolist() == [[1, 2], [5, 6]]
+    assert read_vectors(path, ["the"])[1].tolist() == [[1, 2]]
+
+
+def test_words_with_a_blank_in_them_count_among_the_first(tmp_path):
+    path = write(tmp_path / "glove.txt", "the 0.5 1.0\nat name@domain.com 5.0 6.0\ncat 7.0 8.0\n")
+    assert first_vectors(path, 2)[0] == ["the", "at name@domain.com"]
+
+
+def test_what_stands_behind_the_first_words_is_not_read(tmp_path):
+    path = write(tmp_path / "glove.txt", "the 1 2\ncat 3 4\nbroken\n")
+    assert first_vectors(path, 2)[0] == ["the", "cat"]
+    with pytest.raises(StillhouseError, match="line 3 must be a word and 2 numbers"):
+        first_vectors(path, 3)
+
+
+def test_an_error_counts_lines_from_the_first_of_the_file(tmp_path):
+    for text, line in (("the 1 2\ncat 3\n", 2), ("2 2\nthe 1 2\ncat 3\n", 3)):
+        path = write(tmp_path / "x.txt", text)
+        for read in (lambda path=path: read_vectors(path, ["cat"]), lambda path=path: first_vectors(path, 9)):
+            with pytest.raises(StillhouseError, match=f"line {line} must be a word and 2 numbers"):
+                read()
