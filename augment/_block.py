@@ -66,7 +66,7 @@ class Block:
     @cached_property
     def protected(self) -> Flags | None:
         """(T,) which words no augmenter may touch; None where there are none."""
-        return protected_words(self.words, self.protect) if self.protect else None
+        return protected_words(self.words, self.protect, self.whole) if self.protect else None
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,15 @@ class Draft:
 
     @cached_property
     def offered(self) -> Flags:
-        """(T,) the words of the block for which a step had something to offer, whether or not it used it."""
-        return np.zeros(len(self.block.words.start), np.bool_)
+        """(N,) the words for which a step had something to offer, whether or not it used it."""
+        return np.zeros(len(self.word), np.bool_)
+
+    def offer(self, eligible: Flags) -> None:
+        """Marks the words that the step at work could edit; ``eligible``, (T,), says which of the block."""
+        found = eligible[self.word]
+        if self._active is not None:
+            found &= self._active[self.row]
+        self.offered |= found
 
     @property
     def active(self) -> Flags:

@@ -38,7 +38,9 @@ class OneOf:
         check_share("one_of: probability", self.probability)
         if not self.steps:
             raise StillhouseError("one_of: must have at least one step, got none")
-        if self.weights and (len(self.weights) != len(self.steps) or not min(self.weights) > 0):
+        if self.weights and (
+            len(self.weights) != len(self.steps) or not all(0 < weight < np.inf for weight in self.weights)
+        ):
             raise StillhouseError(
                 f"one_of: weights must be {len(self.steps)} numbers above 0, got {', '.join(map(str, self.weights))}"
             )

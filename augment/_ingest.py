@@ -41,7 +41,7 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
     rows = blocks = 0
 
     def watched() -> Iterator[pa.RecordBatch]:
-        for batch in _even(read_rows(source, task, types)):
+        for batch in even(read_rows(source, task, types)):
             batch_keys = content_keys(task, batch)
             keys.add(batch_keys)
             digest.update(batch_keys.tobytes())
@@ -52,7 +52,7 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
             yield batch
 
     with tqdm(desc="reading", unit=" rows", unit_scale=True, disable=not progress) as bar:
-        for table in _cut(watched(), copies + 1):
+        for table in cut(watched(), copies + 1):
             numbers = pa.array(range(rows, rows + len(table)), pa.int64())
             _write_block(folder / f"block-{blocks:06d}.arrow", table.append_column("source", numbers))
             blocks, rows = blocks + 1, rows + len(table)
@@ -64,7 +64,7 @@ def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool
     return Ingested(learn_classes(task, tuple(classes)), fingerprint, rows, blocks, keys)
 
 
-def _even(batches: Iterator[pa.RecordBatch], rows: int = 8192) -> Iterator[pa.RecordBatch]:
+def even(batches: Iterator[pa.RecordBatch], rows: int = 8192) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of one size, so that nothing depends on how the source was laid out."""
     waiting, held = list[pa.RecordBatch](), 0
     for batch in batches:
@@ -81,7 +81,7 @@ def _even(batches: Iterator[pa.RecordBatch], rows: int = 8192) -> Iterator[pa.Re
         yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
 
 
-def _cut(batches: Iterator[pa.RecordBatch], rows_each: int) -> Iterator[pa.Table]:
+def cut(batches: Iterator[pa.RecordBatch], rows_each: int) -> Iterator[pa.Table]:
     """Tables whose rows times ``rows_each`` stay below the bounds; where they are cut depends on the rows alone."""
     most_rows = max(1, PART_ROWS // rows_each)
     most_bytes = PART_BYTES // rows_each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -33,23 +34,25 @@ _STOP_WORDS = tuple(
 
 def check_protect(where: str, entries: Sequence[str]) -> None:
     """Raises StillhouseError unless each entry is a word, a phrase, ``/REGEX/`` or ``:KIND:``."""
+    if isinstance(entries, str):
+        raise StillhouseError(f"{where}: protect must be a list, got {entries!r}")
     for entry in entries:
-        if not isinstance(entry, str) or not entry.strip():
+        if not isinstance(entry, str) or not len(split_words(pa.array([entry])).start):
             raise StillhouseError(f"{where}: protect must list words, phrases, /REGEX/ or :KIND:, got {entry!r}")
         if _is_between(entry, "/"):
             try:
-                re.compile(entry[1:-1])
+                _pattern(entry)
             except re.error as error:
                 raise StillhouseError(f"{where}: protect must hold regular expressions, got {entry}: {error}") from None
         elif _is_between(entry, ":") and entry[1:-1] not in _KINDS:
             raise unknown(f"{where}: protect", entry, [f":{kind}:" for kind in _KINDS])
 
 
-def protected_words(words: Words, entries: Sequence[str]) -> Flags:
-    """(T,) which words the entries protect.
+def protected_words(words: Words, entries: Sequence[str], whole: Sequence[str] = ()) -> Flags:
+    """(T,) which words the entries protect; ``whole`` are phrases that count as one word.
 
-    Words and phrases count whatever their case, and as whole words; of a regular expression every word that a match
-    touches.
+    Words and phrases count whatever their case and kind of apostrophe, and as whole words; of a regular expression
+    every word that a match touches.
 
     >>> words = split_words(pa.array(["New York is not new , and 10/10"]))
     >>> [words.strings[i].as_py() for i in np.flatnonzero(protected_words(words, ["new york", "/[0-9/]+/"]))]
@@ -59,14 +62,15 @@ def protected_words(words: Words, entries: Sequence[str]) -> Flags:
     if not len(flags):
         return flags
     distinct = words.strings.dictionary_encode()
-    lower, ids = pc.utf8_lower(distinct.dictionary), distinct.indices.to_numpy()
+    folded = pa.array([_folded(word) for word in distinct.dictionary.to_pylist()], pa.string())
+    ids = distinct.indices.to_numpy()
     for entry in entries:
         if _is_between(entry, "/"):
-            flags |= _matched(words, re.compile(entry[1:-1]))
+            flags |= _matched(words, _pattern(entry))
         elif _is_between(entry, ":"):
-            flags |= _KINDS[entry[1:-1]](lower)[ids]
+            flags |= _KINDS[entry[1:-1]](folded)[ids]
         else:
-            flags |= _phrase(words, lower, ids, entry)
+            flags |= _phrase(words, folded, ids, split_words(pa.array([entry]), whole).strings.to_pylist())
     return flags
 
 
@@ -74,15 +78,26 @@ def _is_between(entry: str, mark: str) -> bool:
     return len(entry) > 2 and entry.startswith(mark) and entry.endswith(mark)
 
 
-def _phrase(words: Words, lower: pa.Array, ids: npt.NDArray[np.int32], phrase: str) -> Flags:
-    wanted = split_words(pa.array([phrase.lower()])).strings
+def _folded(word: str) -> str:
+    """What words have in common that differ in case or in the kind of apostrophe."""
+    return word.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+
+
+def _pattern(entry: str) -> re.Pattern[str]:
+    with warnings.catch_warnings():
+        # What Python may read otherwise some day it reads in one way today.
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(entry[1:-1])
+
+
+def _phrase(words: Words, folded: pa.Array, ids: npt.NDArray[np.int32], wanted: Sequence[str]) -> Flags:
     flags, count = np.zeros(len(ids), np.bool_), len(wanted)
     # A phrase must lie within one text: its last word too.
     text = np.repeat(np.arange(len(words.first) - 1), np.diff(words.first))
     begins = np.arange(len(ids) - count + 1)
     begins = begins[text[begins] == text[begins + count - 1]]
     for offset, word in enumerate(wanted):
-        begins = begins[pc.equal(lower, word).to_numpy(zero_copy_only=False)[ids[begins + offset]]]
+        begins = begins[pc.equal(folded, _folded(word)).to_numpy(zero_copy_only=False)[ids[begins + offset]]]
     for offset in range(count):
         flags[begins + offset] = True
     return flags
@@ -93,21 +108,22 @@ def _matched(words: Words, pattern: re.Pattern[str]) -> Flags:
     data, bounds = words.data.tobytes(), words.text_start.tolist()
     for begin, end in pairwise(bounds):
         text = data[begin:end].decode()
+        before = None if text.isascii() else np.cumsum([0, *(len(character.encode()) for character in text)])
         for match in pattern.finditer(text):
-            a, b = (begin + len(text[:place].encode()) for place in match.span())
+            a, b = (begin + int(place if before is None else before[place]) for place in match.span())
             if b > a:
                 touched[np.searchsorted(words.end, a, side="right")] += 1
                 touched[np.searchsorted(words.start, b)] -= 1
     return np.asarray(np.cumsum(touched)[:-1] > 0)
 
 
-def _stop_words(lower: pa.Array) -> Flags:
-    return np.asarray(pc.is_in(lower, pa.array(_STOP_WORDS, lower.type)).to_numpy(zero_copy_only=False))
+def _stop_words(folded: pa.Array) -> Flags:
+    return np.asarray(pc.is_in(folded, pa.array(_STOP_WORDS)).to_numpy(zero_copy_only=False))
 
 
-def _not_letters(lower: pa.Array) -> Flags:
-    return np.asarray(pc.invert(pc.utf8_is_alpha(lower)).to_numpy(zero_copy_only=False))
+def _not_letters(folded: pa.Array) -> Flags:
+    return np.asarray(pc.invert(pc.utf8_is_alpha(folded)).to_numpy(zero_copy_only=False))
 
 
-#: Kinds of words by name, each from the lower-cased distinct words.
+#: Kinds of words by name, each from the case-folded distinct words.
 _KINDS: dict[str, Callable[[pa.Array], Flags]] = {"stop-words": _stop_words, "non-alphabetic": _not_letters}

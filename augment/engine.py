@@ -67,7 +67,7 @@ def augment_file(
     """
     plan = as_recipe(recipe if recipe is not None else default_recipe(task))
     copies = plan.copies_of(task.kind) if copies is None else copies
-    check_at_least("copies", copies, 0)
+    check_copies(copies)
     _check_workers(workers, plan)
     check_at_least("seed", seed, 0)
     if copies:
@@ -106,6 +106,13 @@ def augment_file(
 
 def _again(line: Line, index: int, row: Places, copy: Copies) -> Drafted:
     return line.more(index, row, copy).result()
+
+
+def check_copies(copies: int) -> None:
+    """Raises StillhouseError unless it is a number of copies."""
+    if not isinstance(copies, int) or isinstance(copies, bool):
+        raise StillhouseError(f"copies must be a whole number, got {copies!r}")
+    check_at_least("copies", copies, 0)
 
 
 def default_recipe(task: Task) -> str:

@@ -11,20 +11,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from transferset import Keys, KeySet, StillhouseError, Task, content_keys
+from transferset import Keys, KeySet, StillhouseError, Task, content_keys, feature_types, read_rows
+from transferset.in_memory import InMemory, is_table
 from transferset.parameters import check_at_least
 
 from ._block import Places
 from ._choose import choose_new
 from ._corpus import Corpus, first_row
+from ._ingest import cut, even
 from ._rows import Copies, Plan, all_copies, originals
-from .engine import default_recipe, whole_words
+from .engine import check_copies, default_recipe, whole_words
 from .recipe import Augmenter, Recipe, as_recipe
-
-#: The output rows drawn up at once.
-_BLOCK_ROWS = 65_536
 
 
 def augment(
@@ -60,16 +58,17 @@ def augment(
     Raises:
         StillhouseError: nulls or other than texts, a recipe for something else, a table without the columns.
     """
-    rows, task = _as_rows(data, task)
+    source = InMemory.of(data, task.inputs[0] if task is not None else "text")
+    task = task or _guessed(source, data)
     made = as_recipe(recipe if recipe is not None else default_recipe(task))
     copies = made.copies_of(task.kind) if copies is None else copies
-    check_at_least("copies", copies, 0)
+    check_copies(copies)
     check_at_least("seed", seed, 0)
     if copies:
         made.check_kind(task.kind)
     if keep_labels and task.target == "regression":
         raise StillhouseError("keep_labels: must not be used with regression, where an edit changes the score")
-    corpus = _corpus(rows, task, made, copies, None if candidates is None else Path(candidates))
+    corpus = _corpus(source, task, made, copies, None if candidates is None else Path(candidates))
     seen = KeySet()
     for index in range(corpus.blocks):
         seen.add(content_keys(task, corpus.rows(index)))
@@ -88,9 +87,10 @@ def preview(
     >>> preview(["a fine film"], [Mask(rate=0.5)], copies=2, seed=2).to_pylist()
     ['[MASK] fine [MASK]', '[MASK] [MASK] film']
     """
-    rows, task = _as_rows(texts, None)
-    made = as_recipe(recipe)
-    corpus = _corpus(rows, task, made, copies, None)
+    made, task = as_recipe(recipe), Task("text", ("text",))
+    check_copies(copies)
+    made.check_kind("text")
+    corpus = _corpus(InMemory.of(texts, "text"), task, made, copies, None)
     plan = Plan([step.fit(corpus) for step in made.steps], made.pairs, seed)
     return pa.concat_arrays(_each_block(corpus, lambda index: plan.texts(corpus, index, copies)))
 
@@ -127,68 +127,22 @@ def _choose(plan: Plan, corpus: Corpus, index: int, seen: KeySet, exact: int, dr
     return table.take(pa.array(kept[np.argsort(table["source"].to_numpy()[kept], kind="stable")]))
 
 
-def _corpus(rows: pa.Table, task: Task, recipe: Recipe, copies: int, models: Path | None) -> Corpus:
-    rows = rows.append_column("source", pa.array(np.arange(len(rows)))).combine_chunks()
-    each = max(1, _BLOCK_ROWS // (copies + 1)) if copies else max(1, len(rows))
-    blocks = [rows.slice(start, each) for start in range(0, max(1, len(rows)), each)]
-    return Corpus.in_memory(task, blocks, whole=whole_words(recipe), protect=recipe.protect, models=models)
+def _guessed(source: InMemory, data: Any) -> Task:
+    """The task of data that nobody described: texts, or a table of features."""
+    return Task("features", tuple(source.columns())) if is_table(data) else Task("text", ("text",))
 
 
-def _as_rows(data: Any, task: Task | None) -> tuple[pa.Table, Task]:
-    table = _as_table(data)
-    if table is None:
-        texts = _as_texts(data, "texts")
-        return pa.table({"text": texts}), task or Task("text", ("text",))
-    task = task or Task("features", tuple(table.column_names))
-    for name in task.columns:
-        if name not in table.column_names:
-            raise StillhouseError(f"data: must have column {name!r}, got {', '.join(table.column_names)}")
-    columns = {name: table[name] for name in task.columns}
-    if task.kind == "features":
-        columns |= {name: _as_feature(table[name], name, name in task.categorical) for name in task.inputs}
-    else:
-        columns |= {name: _as_texts(table[name], f"column {name!r}") for name in task.inputs}
-    if task.label is not None:
-        columns[task.label] = table[task.label].cast(task.label_type)
-    return pa.table(columns), task
-
-
-def _as_table(data: Any) -> pa.Table | None:
-    """A table of any library as an Arrow table; None for a single column."""
-    if isinstance(data, pa.Table | pa.RecordBatch):
-        return pa.table(data)
-    if hasattr(data, "columns") and hasattr(data, "__arrow_c_stream__"):
-        return pa.table(data)
-    return None
-
-
-def _as_texts(data: Any, where: str) -> pa.Array:
-    try:
-        if hasattr(data, "__arrow_c_stream__") or isinstance(data, pa.ChunkedArray):
-            texts = pa.chunked_array(data).combine_chunks()
-        else:
-            texts = pa.array(data if hasattr(data, "__array__") or isinstance(data, pa.Array) else list(data))
-        texts = texts.cast(pa.string())
-    except (pa.ArrowException, TypeError) as error:
-        raise StillhouseError(f"{where}: must be strings, got {str(error).splitlines()[0]}") from None
-    if texts.null_count:
-        row = int(np.argmax(texts.is_null().to_numpy(zero_copy_only=False)))
-        raise StillhouseError(f"{where}: must be strings, got none in row {row + 1}")
-    return texts
-
-
-def _as_feature(column: pa.ChunkedArray, name: str, categorical: bool) -> pa.Array:
-    column = column.combine_chunks()
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if categorical or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.string())
-    if pa.types.is_boolean(kind):
-        return column
-    if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers = column.cast(pa.float64())
-        return pc.if_else(pc.is_finite(numbers), numbers, None)
-    raise StillhouseError(f"column {name!r}: must be numbers, booleans or strings, got {kind}")
+def _corpus(source: InMemory, task: Task, recipe: Recipe, copies: int, models: Path | None) -> Corpus:
+    """The rows, read and cut into blocks as those of a file are."""
+    types = feature_types(source, task) if task.kind == "features" and len(source.table) else None
+    if types is None and task.kind == "features":
+        types = {name: source.table[name].type for name in task.inputs}
+    tables, rows = [], 0
+    for table in cut(even(read_rows(source, task, types)), copies + 1):
+        tables.append(table.append_column("source", pa.array(np.arange(rows, rows + len(table)))).combine_chunks())
+        rows += len(table)
+    if not tables:
+        columns = {name: pa.array([], types[name] if types else pa.string()) for name in task.inputs}
+        label = {} if task.label is None else {task.label: pa.array([], task.label_type)}
+        tables = [pa.table({**columns, **label, "source": pa.array([], pa.int64())})]
+    return Corpus.in_memory(task, tables, whole=whole_words(recipe), protect=recipe.protect, models=models)

@@ -83,7 +83,7 @@ class Mlm:
     def _edit(self, offers_of: Callable[[int], pa.Array], draft: Draft) -> None:
         offers = offers_of(draft.block.index)
         eligible = has_offers(offers)
-        draft.offered |= eligible
+        draft.offer(eligible)
         places = draft.claim(self.rate, eligible)
         words = draft.word[places]
         new = draw(offers, words, draft.draws(draft.name("mlm"), places))

@@ -101,6 +101,8 @@ class Recipe:
         wanted, got = what_is_edited(self.steps), "features" if kind == "features" else "texts"
         if self.steps and wanted != got:
             raise StillhouseError(f"recipe {self.name}: must be given {wanted}, got a task of kind {kind!r}")
+        if self.protect and got == "features":
+            raise StillhouseError(f"recipe {self.name}: protect is for words, got a task of kind {kind!r}")
 
     @property
     def mask_token(self) -> str | None:
@@ -233,8 +235,10 @@ def _group_from_json(values: dict[str, Any], given: dict[str, Any], where: str) 
         raise unknown(f"{where}: key", key, [kind, "probability"])
     if kind == "in_sequence":
         return build(InSequence, {"steps": _steps(stored, where), **given}, where)
+    if not isinstance(stored, list):
+        raise StillhouseError(f"{where}: one_of must be a list of tables, got {stored!r}")
     bare, weights = [], []
-    for each in stored if isinstance(stored, list) else []:
+    for each in stored:
         is_table = isinstance(each, dict)
         weights.append(each.get("weight", 1.0) if is_table else 1.0)
         bare.append({key: value for key, value in each.items() if key != "weight"} if is_table else each)
@@ -266,8 +270,10 @@ def _name(step: Augmenter) -> str:
     return type(step).__module__.rpartition(".")[2]
 
 
-def as_recipe(recipe: Recipe | str | Path | Sequence[Augmenter]) -> Recipe:
-    """A recipe from its name, its file, or augmenters in order."""
+def as_recipe(recipe: Recipe | str | Path | Augmenter | Sequence[Augmenter]) -> Recipe:
+    """A recipe from its name, its file, an augmenter, or several in order."""
+    if isinstance(recipe, Augmenter):
+        return Recipe("steps", (recipe,))
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, str | Path):

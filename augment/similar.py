@@ -17,7 +17,8 @@ from ._corpus import Corpus
 class Similar:
     """Drops the copies of which fewer than ``words`` words are left as they were.
 
-    Stands after the rules it judges. Of a pair both edited texts must pass. A text without words passes.
+    Stands after the rules it judges. Of a pair both edited texts must pass. A text without words passes. A word
+    that was replaced by itself counts as replaced.
 
     Source: the authors' code to Tang et al. 2019, which drops a copy when every word of it was changed (for single
     sentences; here for pairs too).

@@ -108,10 +108,10 @@ class Vectors:
         row = pc.fill_null(place, -1).to_numpy().astype(np.int64)[distinct.indices.to_numpy()]
         eligible = askable(block) & (row >= 0)
         eligible[eligible] = has_offers(offers)[row[eligible]]
-        if self.rest:
-            eligible &= ~draft.offered
-        draft.offered |= eligible
         places = draft.claim(self.rate, eligible)
+        if self.rest:
+            places = places[~draft.offered[places]]
+        draft.offer(eligible)
         old = draft.word[places]
         new = draw(offers, row[old], draft.draws(draft.name("vectors"), places))
         draft.replace("vectors", places, carry_case(block.words.strings.take(pa.array(old)), new))

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import StillhouseError
+from .in_memory import InMemory
 from .sources import Source
 from .task import Task, sort_classes
 
@@ -22,9 +23,11 @@ MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
 #: What separates the classes of a multi-label cell in a text format.
 LABEL_SEPARATOR = "|"
 FeatureTypes = dict[str, pa.DataType]
+#: Where rows come from: a file, or what is in memory.
+Rows = Source | InMemory
 
 
-def read_rows(source: Source, task: Task, types: FeatureTypes | None = None) -> Iterator[pa.RecordBatch]:
+def read_rows(source: Rows, task: Task, types: FeatureTypes | None = None) -> Iterator[pa.RecordBatch]:
     """The columns of the task, typed; labels are checked against ``task.classes`` where it has any.
 
     ``types`` are those of the features, from ``feature_types``; texts need none.
@@ -45,7 +48,7 @@ def read_rows(source: Source, task: Task, types: FeatureTypes | None = None) -> 
         first_row += batch.num_rows
 
 
-def feature_types(source: Source, task: Task) -> FeatureTypes:
+def feature_types(source: Rows, task: Task) -> FeatureTypes:
     """The type of each feature column, from one pass: bool, int64, float64, or string if nominal.
 
     A column is nominal when it is named in ``task.categorical`` or holds a cell that is no number.
@@ -93,7 +96,7 @@ def classes_in(batch: pa.RecordBatch, task: Task) -> list[str]:
 class _Where:
     """A place in a source, spelt only when there is something to complain about."""
 
-    def __init__(self, source: Source, column: str, first_row: int) -> None:
+    def __init__(self, source: Rows, column: str, first_row: int) -> None:
         self.source, self.column, self.first_row = source, column, first_row
 
     def row(self, offset: int) -> str:
