@@ -23,6 +23,8 @@ from transferset import Source, StillhouseError, Task
 from transferset.parameters import build, describe, discover, parameters
 from transferset.words import split_words
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 AUGMENTERS = discover("augment", "fit")
 
 

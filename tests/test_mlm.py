@@ -501,10 +501,10 @@ def test_a_model_that_cannot_be_reached_is_one_line(option, tiny_masked_lm, film
 
 
 def test_the_command_line_runs_the_recipe(tiny_masked_lm, films, tmp_path):
-    command = ("augment", films, "--text", "text", "--label", "label", "--recipe", "tinybert", "--copies", 2)
+    command = ("augment", films, "--text", "text", "--label", "label", "--recipe", "tinybert", "--copies", 9)
     models = ("--mlm-model", tiny_masked_lm, "--vectors-source", tiny_masked_lm, "--vectors-k", 3)
     done = stillhouse(*command, *models, "--out", tmp_path / "out", HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr.decode()
     assert b"asking the language model" in done.stderr
-    assert Store.open(tmp_path / "out").rows() > 6
+    assert Store.open(tmp_path / "out").rows() > 9
     assert len(list((tmp_path / "out" / "_candidates").iterdir())) == 2

@@ -57,9 +57,8 @@ class InMemory:
 
 def is_table(data: Any) -> bool:
     """Whether it is a table, of Arrow or of another library, and not a column."""
-    return (
-        isinstance(data, pa.Table | pa.RecordBatch) or (hasattr(data, "columns") and hasattr(data, "__arrow_c_stream__"))
-    )
+    arrow = isinstance(data, pa.Table | pa.RecordBatch)
+    return arrow or (hasattr(data, "columns") and hasattr(data, "__arrow_c_stream__"))
 
 
 def _column(data: Any) -> pa.ChunkedArray:
