@@ -3,8 +3,8 @@
     python benchmarks/augmenters.py --shared ../shared --out /tmp/augmenters --seeds 0 1 2
 
 Every transfer set has the same number of rows: all originals and equally many augmented rows, drawn by their keys
-from those of four copies. All are labelled into one cache by the real teacher and train the same student. One JSON
-line each; what is done already is not done again.
+from those of four copies (of sixteen for n-grams alone). All are labelled into one cache by the real teacher and train
+the same student. One JSON line each; what is done already is not done again.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def accuracy(given: argparse.Namespace, recipe: Recipe, seed: int) -> float:
 def make(recipe: Recipe, source: Path, transfer: Path, out: Path) -> None:
     """The transfer set of a recipe, cut down to as many augmented rows as originals."""
     task = Task("text", ("sentence",), "label")
-    copies = COPIES if recipe.steps else 0
+    # An n-gram is cut of every fourth copy only.
+    copies = COPIES * (4 if recipe.name == "ngram" else 1) if recipe.steps else 0
     whole = out / "whole" / recipe.name
     store = augment_file(
         Source(source), task, whole, recipe, copies, workers=2, candidates=out / "candidates", progress=True

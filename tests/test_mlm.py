@@ -183,7 +183,7 @@ def test_a_text_that_comes_again_is_asked_about_once(tiny_masked_lm, asked, monk
     assert Counter(asked) == distinct
     # Nor in another block.
     asked.clear()
-    monkeypatch.setattr("augment.memory._BLOCK_ROWS", 8)
+    monkeypatch.setattr("augment._ingest.PART_ROWS", 8)
     assert augmented(texts, [mlm(tiny_masked_lm)], copies=3).num_rows > len(texts)
     assert Counter(asked) == distinct
 
@@ -292,7 +292,15 @@ def test_the_store_says_what_was_asked(tiny_masked_lm, tmp_path):
     assert [len(offers) for offers in table["candidates"].to_pylist()] == [4, 4]
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize(
+    "context",
+    [
+        pytest.param(context, marks=pytest.mark.xfail(strict=True, reason="groups are made of the words still to ask"))
+        if context == "grouped"
+        else context
+        for context in CONTEXTS
+    ],
+)
 def test_what_a_recipe_protects_does_not_change_what_the_next_one_finds(context, masked_lms, tmp_path, in_float32):
     texts, steps = random_texts(6, length=12), [mlm(masked_lms["bert"], rate=0.5, context=context)]
     fresh = augmented(texts, steps, copies=5)
