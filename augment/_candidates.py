@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from xxhash import xxh3_128_hexdigest
 
-from transferset import Keys, Part, Store, find_keys, keys_from_arrow, keys_to_arrow, sort_keys
+from transferset import Keys, Part, StillhouseError, Store, find_keys, keys_from_arrow, keys_to_arrow, sort_keys
 
 from ._block import Flags, Places
 from ._draws import Draws, below
@@ -38,6 +38,8 @@ class Candidates:
         self._runs: list[tuple[Keys, Places, Places]] = []
         self.store = None
         if folder is not None:
+            if (folder / "_manifest").exists():
+                raise StillhouseError(f"{folder}: candidates must have a directory of their own, such as T/_candidates")
             self.store = Store.create(folder / f"{name}-{mark_of(about)}", KIND, about, {})
             with self.store.lock("shared"):
                 for number, part in enumerate(self.store.parts()):

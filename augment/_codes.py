@@ -23,6 +23,7 @@ class Column:
 
     Attributes:
         low, high: the range of the codes.
+        exact: the cells themselves, for integers that no float tells apart.
     """
 
     name: str
@@ -31,14 +32,21 @@ class Column:
     high: float = np.nan
     categories: pa.Array | None = None
     base: int = 0
+    exact: pa.Array | None = None
 
-    def decoded(self, codes: Floats) -> pa.Array:
-        """The cells of (N,) codes, integers and categories in the smallest type that holds them."""
+    def decoded(self, codes: Floats, before: Floats) -> pa.Array:
+        """The cells of (N,) codes, integers and categories in the smallest type that holds them.
+
+        ``before``, (N,), are the codes of the column as it was.
+        """
         missing = np.isnan(codes)
         if self.categories is None and not pa.types.is_integer(self.type):
             return pa.array(codes, mask=missing)
         whole = np.where(missing, 0, codes).astype(np.uint64) + np.uint64(self.base % 2**64)
-        cells = _smallest(pa.array(whole.view(np.int64), mask=missing))
+        cells = pa.array(whole.view(np.int64), mask=missing)
+        if self.exact is not None:
+            cells = pc.if_else(pa.array((codes == before) | (missing & np.isnan(before))), self.exact, cells)
+        cells = _smallest(cells)
         return cells if self.categories is None else pa.DictionaryArray.from_arrays(cells, self.categories)
 
 
@@ -82,7 +90,8 @@ def _code_integers(name: str, column: pa.Array) -> tuple[Column, Floats]:
     whole = column.cast(pa.int64()).fill_null(least).to_numpy().view(np.uint64)
     codes = np.minimum((whole - np.uint64(least % 2**64)).astype(np.float64), high)
     codes[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
-    return Column(name, column.type, 0.0, high, base=least), codes
+    exact = column.cast(pa.int64()) if high > 2.0**53 else None
+    return Column(name, column.type, 0.0, high, base=least, exact=exact), codes
 
 
 def _smallest(whole: pa.Array) -> pa.Array:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from transferset import StillhouseError
 from transferset.batches import plan_batches
-from transferset.pieces import whole_words
-from transferset.pretrained import best_dtype, load_pretrained, longest_input
+from transferset.pieces import Pieces
+from transferset.pretrained import load_pretrained, longest_input
 
 from ._block import Places
 
@@ -44,9 +44,8 @@ class MaskedLM:
 
     def __init__(self, name: str, context: str, k: int, max_length: int) -> None:
         self.context, self.k = context, k
-        self.tokenizer, self.model = load_pretrained(
-            name, "AutoModelForMaskedLM", "a masked language model", best_dtype()
-        )
+        # In float32 what a word is offered does not depend on the words that are asked about with it.
+        self.tokenizer, self.model = load_pretrained(name, "AutoModelForMaskedLM", "a masked language model", "float32")
         if self.tokenizer.mask_token_id is None:
             raise StillhouseError(f"{name}: tokenizer must have a mask token, got none")
         self.mask_id: int = self.tokenizer.mask_token_id
@@ -57,12 +56,11 @@ class MaskedLM:
         backend.encode_special_tokens = True
         self._backend = backend
         self.before, self.between, self.after = self._frame()
-        special = len(self.before) + len(self.between) + len(self.after)
-        room = min(max_length, longest_input(self.tokenizer, self.model)) - special
-        self.room = room // 2 if context == "with_original" else room
-        self.strings, whole = whole_words(backend, self.model.config.vocab_size)
-        self.lower: Ids = pc.utf8_lower(self.strings).dictionary_encode().indices.to_numpy()
-        self._barred = ~whole
+        room = min(max_length, longest_input(self.tokenizer, self.model)) - len(self.before) - len(self.after)
+        self.room = (room - len(self.between)) // 2 if context == "with_original" else room
+        self.pieces = Pieces.of(backend, self.model.config.vocab_size)
+        self.lower: Ids = pc.utf8_lower(self.pieces.texts).dictionary_encode().indices.to_numpy()
+        self._barred = ~self.pieces.whole
         self.batch_tokens = 2048 if self.model.device.type == "cpu" else 32_768
         self._asked: tuple[Any, Any] | None = None
         self.model.base_model.register_forward_hook(self._only_asked)
@@ -81,7 +79,7 @@ class MaskedLM:
         rows = [
             row
             for (pieces, offsets), asked in zip(self.pieces_of(texts), words, strict=True)
-            for row in self._rows(pieces, _matched(pieces, offsets, asked))
+            for row in self._rows(pieces, self._matched(pieces, offsets, asked))
         ]
         if not rows:
             return
@@ -102,6 +100,19 @@ class MaskedLM:
             for group in range(groups):
                 yield _Row(run, places[group::groups], asked[group::groups])
 
+    def _matched(self, pieces: Ids, offsets: Places, asked: Places) -> Places:
+        """(W, 2): the piece that is the word, and the word's number, for words that are a single known piece."""
+        number, start, end = asked.T
+        seen = np.flatnonzero(~self.pieces.blank[pieces])
+        offsets = offsets[seen]
+        first, last = np.searchsorted(offsets[:, 1], start, side="right"), np.searchsorted(offsets[:, 0], end)
+        alone = last - first == 1
+        number, start, end, place = number[alone], start[alone], end[alone], first[alone]
+        # Some tokenizers count the blank before a word as part of its piece.
+        fits = (offsets[place, 1] == end) & ((offsets[place, 0] == start) | (offsets[place, 0] == start - 1))
+        fits &= ~self.pieces.inner[pieces[seen[place]]]
+        return np.stack([seen[place[fits]], number[fits]], 1)
+
     def _offers(self, batch: Sequence[_Row]) -> pa.Array:
         top = self._top(batch)
         own = np.concatenate([row.pieces[row.places] for row in batch])
@@ -109,7 +120,7 @@ class MaskedLM:
         good = (top >= 0) & (self.lower[top] != self.lower[own][:, None])
         good &= np.cumsum(good, 1) <= self.k
         offsets = np.concatenate([[0], np.cumsum(good.sum(1))])
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), self.strings.take(pa.array(top[good])))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), self.pieces.texts.take(pa.array(top[good])))
 
     def _top(self, batch: Sequence[_Row]) -> npt.NDArray[np.int64]:
         """(P, k and a few more): the best pieces at each place asked about, best first; -1 for none."""
@@ -173,19 +184,3 @@ class MaskedLM:
 
 def _ids(encoding: Any) -> Ids:
     return np.array(encoding.ids, np.int32)
-
-
-def _matched(pieces: Ids, offsets: Places, asked: Places) -> Places:
-    """(W, 2): the piece that is the word, and the word's number, for words that are a single piece."""
-    if not len(pieces) or not len(asked):
-        return np.zeros((0, 2), np.int64)
-    number, start, end = asked.T
-    # Some tokenizers count the blank before a word as part of its first piece.
-    piece = np.searchsorted(offsets[:, 1], end)
-    piece = np.minimum(piece, len(pieces) - 1)
-    ends_here = offsets[piece, 1] == end
-    begins_here = (offsets[piece, 0] == start) | (offsets[piece, 0] == start - 1)
-    before = np.maximum(piece - 1, 0)
-    alone = (piece == 0) | (offsets[before, 1] <= start)
-    fits = ends_here & begins_here & alone
-    return np.stack([piece[fits], number[fits]], 1)

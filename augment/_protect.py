@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -83,6 +84,8 @@ def _folded(word: str) -> str:
     return word.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
+# Kept from the check on, since filters of warnings are not safe to change in threads.
+@cache
 def _pattern(entry: str) -> re.Pattern[str]:
     with warnings.catch_warnings():
         # What Python may read otherwise some day it reads in one way today.

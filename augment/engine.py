@@ -23,7 +23,7 @@ from xxhash import xxh3_128_hexdigest
 
 from transferset import KeySet, Part, Source, StillhouseError, Store, Task, keys_from_arrow
 from transferset.files import claim_directory, directory_lock, writing
-from transferset.parameters import check_at_least
+from transferset.parameters import check_whole
 from transferset.transfer_set import KIND
 
 from ._block import Places
@@ -67,13 +67,8 @@ def augment_file(
     """
     plan = as_recipe(recipe if recipe is not None else default_recipe(task))
     copies = plan.copies_of(task.kind) if copies is None else copies
-    check_copies(copies)
+    check_request(plan, task, copies, seed, keep_labels)
     _check_workers(workers, plan)
-    check_at_least("seed", seed, 0)
-    if copies:
-        plan.check_kind(task.kind)
-    if keep_labels and task.target == "regression":
-        raise StillhouseError("keep-labels: must not be used with regression, where an edit changes the score")
     out = Path(out)
     existed = out.exists()
     claim_directory(out)
@@ -108,11 +103,16 @@ def _again(line: Line, index: int, row: Places, copy: Copies) -> Drafted:
     return line.more(index, row, copy).result()
 
 
-def check_copies(copies: int) -> None:
-    """Raises StillhouseError unless it is a number of copies."""
-    if not isinstance(copies, int) or isinstance(copies, bool):
-        raise StillhouseError(f"copies must be a whole number, got {copies!r}")
-    check_at_least("copies", copies, 0)
+def check_request(recipe: Recipe, task: Task, copies: int, seed: int, keep_labels: bool) -> None:
+    """Raises StillhouseError unless a recipe can make so many copies of the rows of a task."""
+    check_whole("copies", copies, 0)
+    check_whole("seed", seed, 0)
+    if copies:
+        recipe.check_kind(task.kind)
+    if keep_labels and task.label is None:
+        raise StillhouseError("keep-labels: must be given a label column, got a task without")
+    if keep_labels and task.target == "regression":
+        raise StillhouseError("keep-labels: must not be used with regression, where an edit changes the score")
 
 
 def default_recipe(task: Task) -> str:
@@ -197,7 +197,7 @@ def _cut_as(found: Ingested, plan: Recipe, copies: int) -> str:
 
 
 def _check_workers(workers: int, plan: Recipe) -> None:
-    check_at_least("workers", workers, 1)
+    check_whole("workers", workers, 1)
     if workers > 1:
         try:
             pickle.dumps(plan)
@@ -208,8 +208,8 @@ def _check_workers(workers: int, plan: Recipe) -> None:
 
 
 def whole_words(plan: Recipe) -> tuple[str, ...]:
-    """What counts as one word in the texts of a recipe: its mask token."""
-    return (plan.mask_token,) if plan.mask_token is not None else ()
+    """What counts as one word in the texts of a recipe: its mask token, or those that texts may come with."""
+    return (plan.mask_token,) if plan.mask_token is not None else ("[MASK]", "<mask>")
 
 
 def _about(found: Ingested, plan: Recipe, copies: int, seed: int, keep_labels: bool, exact: bool) -> dict[str, Any]:

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transferset import Keys, KeySet, StillhouseError, Task, content_keys, feature_types, read_rows
+from transferset import Keys, KeySet, Task, content_keys, feature_types, read_rows
 from transferset.in_memory import InMemory, is_table
-from transferset.parameters import check_at_least
 
 from ._block import Places
 from ._choose import choose_new
 from ._corpus import Corpus, first_row
 from ._ingest import cut, even
 from ._rows import Copies, Plan, all_copies, originals
-from .engine import check_copies, default_recipe, whole_words
+from .engine import check_request, default_recipe, whole_words
 from .recipe import Augmenter, Recipe, as_recipe
 
 
@@ -62,12 +61,7 @@ def augment(
     task = task or _guessed(source, data)
     made = as_recipe(recipe if recipe is not None else default_recipe(task))
     copies = made.copies_of(task.kind) if copies is None else copies
-    check_copies(copies)
-    check_at_least("seed", seed, 0)
-    if copies:
-        made.check_kind(task.kind)
-    if keep_labels and task.target == "regression":
-        raise StillhouseError("keep_labels: must not be used with regression, where an edit changes the score")
+    check_request(made, task, copies, seed, keep_labels)
     corpus = _corpus(source, task, made, copies, None if candidates is None else Path(candidates))
     seen = KeySet()
     for index in range(corpus.blocks):
@@ -88,8 +82,7 @@ def preview(
     ['[MASK] fine [MASK]', '[MASK] [MASK] film']
     """
     made, task = as_recipe(recipe), Task("text", ("text",))
-    check_copies(copies)
-    made.check_kind("text")
+    check_request(made, task, copies, seed, keep_labels=False)
     corpus = _corpus(InMemory.of(texts, "text"), task, made, copies, None)
     plan = Plan([step.fit(corpus) for step in made.steps], made.pairs, seed)
     return pa.concat_arrays(_each_block(corpus, lambda index: plan.texts(corpus, index, copies)))
@@ -129,7 +122,10 @@ def _choose(plan: Plan, corpus: Corpus, index: int, seen: KeySet, exact: int, dr
 
 def _guessed(source: InMemory, data: Any) -> Task:
     """The task of data that nobody described: texts, or a table of features."""
-    return Task("features", tuple(source.columns())) if is_table(data) else Task("text", ("text",))
+    if not is_table(data):
+        return Task("text", ("text",))
+    categories = (field.name for field in source.table.schema if pa.types.is_dictionary(field.type))
+    return Task("features", tuple(source.columns()), categorical=tuple(categories))
 
 
 def _corpus(source: InMemory, task: Task, recipe: Recipe, copies: int, models: Path | None) -> Corpus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from transferset import Keys, KeySet, Task, content_keys, unknown
-from transferset.parameters import check_at_least, check_share
-from transferset.pretrained import best_dtype, fingerprint
+from transferset.parameters import check_share, check_whole
+from transferset.pretrained import fingerprint
 
 from ._block import Block, Draft, Flags, Places, Step
 from ._candidates import Candidates, carry_case, draw, has_offers, mark_of
@@ -55,8 +55,8 @@ class Mlm:
 
     def __post_init__(self) -> None:
         check_share("mlm: rate", self.rate)
-        check_at_least("mlm: k", self.k, 1)
-        check_at_least("mlm: max_length", self.max_length, 16)
+        check_whole("mlm: k", self.k, 1)
+        check_whole("mlm: max_length", self.max_length, 16)
         if self.context not in CONTEXTS:
             raise unknown("mlm: context", self.context, CONTEXTS)
 
@@ -67,7 +67,6 @@ class Mlm:
             "context": self.context,
             "k": self.k,
             "max_length": self.max_length,
-            "dtype": best_dtype(),
         }
         name = f"mlm-{mark_of(about)}"
         asking = _Asking(self, corpus, about)
@@ -102,7 +101,7 @@ class _Asking:
     def table(self, index: int) -> pa.Table:
         """For each word of a block its candidates; null for a word that is not asked about."""
         block = self.corpus.block(index)
-        asked = np.flatnonzero(askable(block))
+        asked = self._askable(block)
         keys = _word_keys(block, asked)
         candidates = self._opened()
         self._ask(block, asked, keys, candidates)
@@ -119,11 +118,15 @@ class _Asking:
                 self._bar = tqdm(desc="asking the language model", total=self._count(), unit=" words", smoothing=0.1)
         return self._candidates
 
+    def _askable(self, block: Block) -> Places:
+        """The words to ask about. Where words are masked together that must not depend on what a recipe protects."""
+        return np.flatnonzero(have_letters(block) if self.how.context == "grouped" else askable(block))
+
     def _count(self) -> int:
         new = KeySet()
         for index in range(self.corpus.blocks):
             block = self.corpus.block(index)
-            keys = _word_keys(block, np.flatnonzero(askable(block)))
+            keys = _word_keys(block, self._askable(block))
             new.add(keys[self._opened().missing(keys)])
         return len(new)
 
@@ -137,8 +140,7 @@ class _Asking:
             return
         if self._model is None:
             self._model = MaskedLM(self.how.model, self.how.context, self.how.k, self.how.max_length)
-        for start in range(0, len(pending), _CHUNK):
-            chunk = pending[start : start + _CHUNK]
+        for chunk in _chunks(block, asked, pending):
             candidates.add(keys[chunk], self._propose(self._model, block, asked[chunk]))
 
     def _propose(self, model: MaskedLM, block: Block, asked: Places) -> pa.Array:
@@ -159,10 +161,19 @@ class _Asking:
 
 def askable(block: Block) -> Flags:
     """(T,) the words with a letter or digit that are not protected."""
+    a_token: Flags = pc.is_in(block.words.strings, pa.array(block.whole, pa.large_string())).to_numpy(
+        zero_copy_only=False
+    )
+    flags = have_letters(block) & ~a_token
+    return flags if block.protected is None else flags & ~block.protected
+
+
+def have_letters(block: Block) -> Flags:
+    """(T,) the words with a letter or digit."""
     distinct = block.words.strings.dictionary_encode()
     has_letter = pc.match_substring_regex(distinct.dictionary, r"[\pL\pN]").to_numpy(zero_copy_only=False)
     flags: Flags = has_letter[distinct.indices.to_numpy()]
-    return flags if block.protected is None else flags & ~block.protected
+    return flags
 
 
 def _word_keys(block: Block, asked: Places) -> Keys:
@@ -172,8 +183,20 @@ def _word_keys(block: Block, asked: Places) -> Keys:
     keys = content_keys(Task("text", ("text",)), pa.table({"text": block.texts}))[text].copy()
     start = words.start[asked] - words.text_start[text]
     span = (start << 24 | words.end[asked] - words.start[asked]).astype(np.uint64) + np.uint64(1)
-    keys[:, 1] ^= span * np.uint64(0x9E3779B97F4A7C15)
+    # In both halves: a search by the first goes wrong where all words of a text share it.
+    keys ^= (span * np.uint64(0x9E3779B97F4A7C15))[:, None]
     return keys
+
+
+def _chunks(block: Block, asked: Places, pending: Places) -> Iterator[Places]:
+    """The pending words, W numbers among those asked about, in runs of whole texts."""
+    text = np.searchsorted(block.words.first, asked[pending], side="right")
+    begins = np.append(np.flatnonzero(np.diff(text, prepend=-1)), len(pending)).tolist()
+    start = 0
+    for end in begins[1:]:
+        if end - start >= _CHUNK or end == len(pending):
+            yield pending[start:end]
+            start = end
 
 
 def _as_asked(block: Block, asked: Places) -> tuple[list[str], list[npt.NDArray[np.int64]]]:

@@ -161,7 +161,8 @@ class _Pass:
         nominal = np.array([column.categories is not None for column in columns])
         self._swap(cells.reshape(-1), np.flatnonzero(nominal))
         self._draw(cells.reshape(-1), np.flatnonzero(~nominal))
-        made = [column.decoded(codes) for column, codes in zip(columns, cells.T, strict=True)]
+        before = self.visits.cells.T
+        made = [column.decoded(*codes) for column, *codes in zip(columns, cells.T, before, strict=True)]
         return pa.table(made, names=[column.name for column in columns])
 
     def _swap(self, cells: Floats, columns: Places) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from transferset.parameters import check_at_least, check_share
+from transferset.parameters import check_share, check_whole
 
 from ._block import Draft, Step
 from ._corpus import Corpus
@@ -38,8 +38,8 @@ class Ngram:
 
     def __post_init__(self) -> None:
         check_share("ngram: rate", self.rate)
-        check_at_least("ngram: shortest", self.shortest, 1)
-        check_at_least("ngram: longest", self.longest, self.shortest)
+        check_whole("ngram: shortest", self.shortest, 1)
+        check_whole("ngram: longest", self.longest, self.shortest)
 
     def fit(self, corpus: Corpus) -> Step:
         """N-gram sampling learns nothing from the corpus."""

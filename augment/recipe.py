@@ -28,7 +28,7 @@ from typing import Any, Protocol, runtime_checkable
 import tomli_w
 
 from transferset import StillhouseError, unknown
-from transferset.parameters import build, check_at_least, describe, discover
+from transferset.parameters import build, check_whole, describe, discover
 
 from ._compose import InSequence, OneOf, what_is_edited
 from ._corpus import Corpus
@@ -78,8 +78,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         where = f"recipe {self.name}"
-        check_at_least(f"{where}: copies", self.copies, 0)
-        check_at_least(f"{where}: pair_copies", 0 if self.pair_copies is None else self.pair_copies, 0)
+        check_whole(f"{where}: copies", self.copies, 0)
+        check_whole(f"{where}: pair_copies", 0 if self.pair_copies is None else self.pair_copies, 0)
+        if not all(isinstance(step, Augmenter) and not isinstance(step, type) for step in self.steps):
+            raise StillhouseError(f"{where}: steps must be augmenters, got {self.steps!r}")
         check_protect(where, self.protect)
         if self.pairs not in PAIRS:
             raise unknown(f"{where}: pairs", self.pairs, PAIRS)
@@ -115,7 +117,7 @@ class Recipe:
         return {**stored, "step": [_step_to_json(step) for step in self.steps]}
 
     def to_toml(self) -> str:
-        """The recipe as a TOML file, which ``load_recipe`` reads back as the same recipe.
+        """The recipe as a TOML file, which ``load_recipe`` reads back as the same recipe, if it has any steps.
 
         >>> print(Recipe("short", (Mask(),), copies=2).to_toml())
         copies = 2
@@ -127,6 +129,9 @@ class Recipe:
         <BLANKLINE>
         """
         own = {} if self.pair_copies is None else {"pair_copies": self.pair_copies}
+        functions = [value for step in self.augmenters() for value in describe(step).values() if callable(value)]
+        if functions:
+            raise StillhouseError(f"recipe {self.name}: a function has no place in a TOML file, got {functions[0]!r}")
         stored = {key: value for key, value in self.to_json().items() if key != "name"}
         return tomli_w.dumps({"copies": self.copies, **own, **stored})
 
@@ -278,4 +283,7 @@ def as_recipe(recipe: Recipe | str | Path | Augmenter | Sequence[Augmenter]) -> 
         return recipe
     if isinstance(recipe, str | Path):
         return load_recipe(recipe)
-    return Recipe("steps", tuple(recipe))
+    if not isinstance(recipe, Sequence):
+        raise StillhouseError(f"recipe: must be a name, a file or augmenters, got {recipe!r}")
+    steps: Sequence[Augmenter] = recipe  # type: ignore[assignment]
+    return Recipe("steps", tuple(steps))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from transferset.parameters import check_at_least
+from transferset.parameters import check_whole
 
 from ._block import Draft, Step
 from ._corpus import Corpus
@@ -34,7 +34,7 @@ class Similar:
     words: Annotated[int, "fewest words left as they were"] = 1
 
     def __post_init__(self) -> None:
-        check_at_least("similar: words", self.words, 0)
+        check_whole("similar: words", self.words, 0)
 
     def fit(self, corpus: Corpus) -> Step:
         """The gate learns nothing from the corpus."""

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from xxhash import xxh3_128
 
 from transferset import StillhouseError, Task, content_keys
-from transferset.parameters import check_at_least, check_share
-from transferset.pieces import mean_vectors, whole_words
+from transferset.parameters import check_share, check_whole
+from transferset.pieces import Pieces, are_words, mean_vectors
 from transferset.pretrained import fingerprint, input_embeddings
 from transferset.vectors import first_vectors, read_vectors
 
@@ -58,8 +58,8 @@ class Vectors:
 
     def __post_init__(self) -> None:
         check_share("vectors: rate", self.rate)
-        check_at_least("vectors: k", self.k, 1)
-        check_at_least("vectors: most_words", self.most_words, 2)
+        check_whole("vectors: k", self.k, 1)
+        check_whole("vectors: most_words", self.most_words, 2)
 
     def fit(self, corpus: Corpus) -> Step:
         """Finds the neighbours of all words of the corpus that nobody looked up before."""
@@ -82,17 +82,24 @@ class Vectors:
         if _is_file(self.source):
             found, queries = read_vectors(self.source, words)
             names, table = first_vectors(self.source, self.most_words)
-            strings, whole = pa.array(names, pa.string()), _are_words(names)
+            strings = pa.array(names, pa.string())
+            whole = are_words(strings)
         else:
             tokenizer, table = input_embeddings(self.source)
-            found, queries = np.arange(len(words)), mean_vectors(tokenizer, table, words)
-            strings, whole = whole_words(tokenizer, len(table))
-        chosen = np.flatnonzero(whole)
+            queries, known = mean_vectors(tokenizer, table, words)
+            found, queries = np.flatnonzero(known), queries[known]
+            pieces = Pieces.of(tokenizer, len(table))
+            strings, whole = pieces.texts, pieces.whole
+        found, queries = found[queries.any(1)], queries[queries.any(1)]
+        chosen = np.flatnonzero(whole & table.any(1))
         # A word and its other cases are one candidate: the first of them.
         lower = pc.utf8_lower(strings.take(pa.array(chosen)))
-        _, first = np.unique(lower.to_numpy(zero_copy_only=False).astype(str), return_index=True)
+        codes = lower.dictionary_encode().indices.to_numpy()
+        _, first = np.unique(codes, return_index=True)
         first.sort()
-        own = pc.index_in(pa.array(words, pa.string()).take(pa.array(found)), lower.take(pa.array(first)))
+        own = pc.index_in(
+            pc.utf8_lower(pa.array(words, pa.string()).take(pa.array(found))), lower.take(pa.array(first))
+        )
         own_place = pc.fill_null(own, -1).to_numpy().astype(np.int64)
         nearest = nearest_rows(queries, table[chosen[first]], own_place, self.k, progress)
         names_of = strings.take(pa.array(chosen[first]))
@@ -104,7 +111,7 @@ class Vectors:
     def _edit(self, words: pa.Array, offers: pa.Array, draft: Draft) -> None:
         block = draft.block
         distinct = block.words.strings.dictionary_encode()
-        place = pc.index_in(pc.utf8_lower(distinct.dictionary).cast(pa.string()), value_set=words)
+        place = pc.index_in(distinct.dictionary.cast(pa.string()), value_set=words)
         row = pc.fill_null(place, -1).to_numpy().astype(np.int64)[distinct.indices.to_numpy()]
         eligible = askable(block) & (row >= 0)
         eligible[eligible] = has_offers(offers)[row[eligible]]
@@ -155,7 +162,7 @@ def _unit(table: Table) -> Table:
 
 
 def _distinct_words(corpus: Corpus) -> pa.Array:
-    """The lower-cased distinct words of a corpus that may be replaced, sorted."""
+    """The distinct words of a corpus that may be replaced, sorted."""
     tables = corpus.map_blocks(_block_words, "collecting words")
     words = pc.unique(pa.concat_tables(tables)["word"].combine_chunks())
     return words.take(pc.sort_indices(words))
@@ -163,11 +170,7 @@ def _distinct_words(corpus: Corpus) -> pa.Array:
 
 def _block_words(_: Corpus, block: Block) -> pa.Table:
     words = block.words.strings.filter(pa.array(askable(block)))
-    return pa.table({"word": pc.unique(pc.utf8_lower(words)).cast(pa.string())})
-
-
-def _are_words(names: Sequence[str]) -> npt.NDArray[np.bool_]:
-    return np.array([" " not in name and any(map(str.isalnum, name)) for name in names], np.bool_)
+    return pa.table({"word": pc.unique(words).cast(pa.string())})
 
 
 def _is_file(source: str) -> bool:
@@ -175,13 +178,14 @@ def _is_file(source: str) -> bool:
 
 
 def _source_mark(source: str) -> str:
-    """What tells two sources apart: a model's content, or a file's size and first and last bytes."""
+    """What tells two sources apart: a hash of their content."""
     if not _is_file(source):
         return fingerprint(source)
     path = Path(source)
     if not path.is_file():
         raise StillhouseError(f"{source}: must be a GloVe or word2vec file, got nothing there")
+    digest = xxh3_128()
     with path.open("rb") as file:
-        head = file.read(1 << 20)
-        file.seek(max(0, path.stat().st_size - (1 << 20)))
-        return xxh3_128(b"%d" % path.stat().st_size + head + file.read()).hexdigest()
+        while piece := file.read(1 << 24):
+            digest.update(piece)
+    return digest.hexdigest()

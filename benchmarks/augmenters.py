@@ -95,6 +95,8 @@ def make(recipe: Recipe, source: Path, transfer: Path, out: Path) -> None:
     table = pa.concat_tables(TransferSet(store).tables())
     augmented = np.flatnonzero(table["copy"].to_numpy() > 0)
     originals = np.flatnonzero(table["copy"].to_numpy() == 0)
+    if len(augmented) < len(originals) and copies:
+        sys.exit(f"{recipe.name}: too few copies for equal numbers: {len(augmented)}")
     # Keys are hashes: the smallest are a random sample.
     by_key = np.argsort(keys_from_arrow(table["key"])[augmented, 0])
     chosen = np.sort(np.concatenate([originals, augmented[by_key[: len(originals)]]]))

@@ -34,6 +34,7 @@ from augment._rows import Plan
 from augment.memory import _corpus, _each_block
 from augment.vectors import nearest_rows
 from transferset import Source, Task
+from transferset.in_memory import InMemory
 
 ROOT = Path(__file__).parent.parent
 #: Gives the number of rows made.
@@ -70,7 +71,7 @@ def tang(given: argparse.Namespace) -> None:
         len(plain_tang(listed, tags, pools, 20, 0)) and 20 * len(listed)
     )
     recipe = load_recipe("tang2019")
-    corpus = _corpus(pa.table({"text": texts}), Task("text", ("text",)), recipe, 20, None)
+    corpus = _corpus(InMemory.of(texts, "text"), Task("text", ("text",)), recipe, 20, None)
     plan = Plan([step.fit(corpus) for step in recipe.steps], recipe.pairs, 0)
     sides["texts, tagged before"] = lambda: sum(map(len, _each_block(corpus, lambda i: plan.texts(corpus, i, 20))))
     sides["texts (preview), tagging included"] = lambda: len(preview(texts, recipe, 20))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transferset import StillhouseError
-from transferset.pieces import mean_vectors, whole_words
+from transferset.pieces import Pieces, mean_vectors
 from transferset.vectors import read_vectors
 
 from ._vocabulary import PAD, SPECIAL, UNKNOWN, Vocabulary
@@ -37,7 +37,7 @@ def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, t
     if spec == "teacher":
         found, vectors = (
             np.arange(len(vocabulary.words)),
-            mean_vectors(*_teacher_files(teacher_folder), vocabulary.words),
+            mean_vectors(*_teacher_files(teacher_folder), vocabulary.words)[0],
         )
     else:
         found, vectors = read_vectors(spec, vocabulary.words)
@@ -50,8 +50,10 @@ def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, t
 def teacher_words(folder: Path, lowercase: bool) -> list[str]:
     """The words that a teacher has a piece of their own for, in its order: they have a vector from the start."""
     tokenizer, table = _teacher_files(folder)
-    strings, whole = whole_words(tokenizer, len(table))
-    words = [word for word in strings.filter(pa.array(whole)).to_pylist() if word.isalpha() and len(word) > 1]
+    pieces = Pieces.of(tokenizer, len(table))
+    words = [
+        word for word in pieces.texts.filter(pa.array(pieces.whole)).to_pylist() if word.isalpha() and len(word) > 1
+    ]
     return [word.lower() for word in words] if lowercase else words
 
 

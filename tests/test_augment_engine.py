@@ -398,6 +398,39 @@ def test_recipes_for_something_else_are_refused(tmp_path, kind, recipe, wanted):
     assert augment_file(Source(path), task, tmp_path / "out", recipe, copies=0).rows() == 2
 
 
+def test_protected_words_are_refused_for_features(tmp_path):
+    path = tmp_path / "films.csv"
+    path.write_text(TWO_COLUMNS)
+    recipe, task = Recipe("rows", (Random(),), protect=("one",)), Task("features", ("a", "b"), "label")
+    with pytest.raises(StillhouseError, match=r"^recipe rows: protect is for words, got a task of kind 'features'$"):
+        augment_file(Source(path), task, tmp_path / "out", recipe, copies=2)
+    assert not (tmp_path / "out").exists()
+    assert augment_file(Source(path), task, tmp_path / "out", recipe, copies=0).rows() == 2
+
+
+@pytest.mark.parametrize(
+    ("copies", "message"),
+    [
+        (2.0, "copies must be a whole number, got 2.0"),
+        (True, "copies must be a whole number, got True"),
+        ("2", "copies must be a whole number, got '2'"),
+        (-1, "copies must be at least 0, got -1"),
+    ],
+)
+def test_copies_that_are_no_number_of_copies_are_refused(labelled_file, tmp_path, copies, message):
+    with pytest.raises(StillhouseError) as error:
+        set_of(labelled_file, tmp_path / "out", copies=copies)
+    assert str(error.value) == message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bare_augmenter_is_a_recipe(labelled_file, tmp_path):
+    bare = set_of(labelled_file, tmp_path / "bare", Mask(rate=0.2))
+    listed = set_of(labelled_file, tmp_path / "listed", [Mask(rate=0.2)])
+    assert rows_of(bare) == rows_of(listed)
+    assert bare.about == listed.about
+
+
 @pytest.mark.parametrize(
     ("options", "recipe"),
     [

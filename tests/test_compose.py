@@ -245,6 +245,24 @@ def test_offers_in_one_branch_are_nothing_to_another():
     assert sorted(np.concatenate(rows).tolist()) == list(range(len(LONG)))
 
 
+def test_offers_are_of_the_texts_of_the_branch_alone():
+    draft = drafted([OneOf((Offering(), InSequence((Mask(rate=0.0),))), (1.0, 3.0)), Offering(rest=True)])
+    every, _, rest = (draft.row[each.places] for each in draft.edits)
+    assert close(len(np.unique(every)), len(LONG), 0.25)
+    assert sorted([*np.unique(every).tolist(), *np.unique(rest).tolist()]) == list(range(len(LONG)))
+    assert draft.offered.all()
+
+
+def test_only_the_words_that_were_offered_something_count():
+    draft = draft_of(corpus_of(["a b", "c", "", "d e f"]).block(0), 2, 0)
+    assert draft.offered.tolist() == [False] * len(draft.word)
+    draft.offer(np.array([True, False, False, True, False, False]))
+    wanted = [True, False] * 2 + [False] * 2 + [True, False, False] * 2
+    assert draft.offered.tolist() == wanted
+    draft.offer(np.array([False, False, True, False, False, False]))
+    assert draft.offered.tolist() == wanted[:4] + [True] * 2 + wanted[6:]
+
+
 # Texts, whatever the groups.
 
 

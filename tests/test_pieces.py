@@ -7,7 +7,7 @@ from conftest import MASKED_LMS, WORDS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, BertTokenizer
 
-from transferset.pieces import mean_vectors, whole_words
+from transferset.pieces import Pieces, mean_vectors
 
 OF_EACH_KIND = pytest.mark.parametrize("kind", MASKED_LMS)
 LETTERS = [word for word in WORDS if word.isalpha()]
@@ -16,6 +16,13 @@ LETTERS = [word for word in WORDS if word.isalpha()]
 @pytest.fixture
 def tokenizer(kind, masked_lms):
     return AutoTokenizer.from_pretrained(masked_lms[kind])
+
+
+
+def whole_words(tokenizer, size):
+    """The texts of the pieces, and which are whole words."""
+    pieces = Pieces.of(tokenizer, size)
+    return pieces.texts, pieces.whole
 
 
 def words_of(tokenizer, size):
@@ -113,7 +120,7 @@ def table_for(tokenizer):
 @OF_EACH_KIND
 def test_the_vector_of_a_word_is_the_mean_of_its_pieces_inside_a_sentence(kind, tokenizer):
     table, words = table_for(tokenizer), [*LETTERS, "filming", "unknownwords", "storyplot", "xyz", "café"]
-    made = mean_vectors(tokenizer.backend_tokenizer, table, words)
+    made = mean_vectors(tokenizer.backend_tokenizer, table, words)[0]
     assert made.dtype == np.float32
     assert made.shape == (len(words), 6)
     before = len(tokenizer("good", add_special_tokens=False)["input_ids"])
@@ -129,26 +136,26 @@ def test_the_vector_of_a_word_is_the_mean_of_its_pieces_inside_a_sentence(kind, 
 def test_a_word_of_one_piece_has_the_vector_of_that_piece(kind, tokenizer):
     backend, table = tokenizer.backend_tokenizer, table_for(tokenizer)
     words = words_of(backend, len(tokenizer))
-    made = mean_vectors(backend, table, list(words.values()))
+    made = mean_vectors(backend, table, list(words.values()))[0]
     np.testing.assert_array_equal(made, table[list(words)])
 
 
 @OF_EACH_KIND
 def test_the_order_and_company_of_words_do_not_matter(kind, tokenizer):
     backend, table = tokenizer.backend_tokenizer, table_for(tokenizer)
-    together = mean_vectors(backend, table, ["film", "filming", "film"])
+    together = mean_vectors(backend, table, ["film", "filming", "film"])[0]
     assert (together[0] == together[2]).all()
-    np.testing.assert_array_equal(mean_vectors(backend, table, ["filming"])[0], together[1])
+    np.testing.assert_array_equal(mean_vectors(backend, table, ["filming"])[0][0], together[1])
 
 
 @OF_EACH_KIND
 def test_no_words_have_no_vectors(kind, tokenizer):
-    assert mean_vectors(tokenizer.backend_tokenizer, table_for(tokenizer), []).shape == (0, 6)
+    assert mean_vectors(tokenizer.backend_tokenizer, table_for(tokenizer), [])[0].shape == (0, 6)
 
 
 def test_a_word_without_any_piece_has_the_vector_of_the_unknown():
     tokenizer = bert_of("film")
     table = table_for(tokenizer)
     # BERT's normalizer takes control characters away, and nothing is left.
-    made = mean_vectors(tokenizer.backend_tokenizer, table, ["\u200b", "film", "שלום"])
+    made = mean_vectors(tokenizer.backend_tokenizer, table, ["\u200b", "film", "שלום"])[0]
     np.testing.assert_array_equal(made, table[[1, 5, 1]])

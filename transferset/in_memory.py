@@ -26,7 +26,11 @@ class InMemory:
             StillhouseError: neither of them.
         """
         if is_table(data):
-            return cls(pa.table(data))
+            try:
+                return cls(pa.table(data))
+            except (pa.ArrowException, TypeError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise StillhouseError(f"data: must be a table Arrow can read, got {reason}") from None
         return cls(pa.table({name: _column(data)}))
 
     def columns(self) -> list[str]:

@@ -89,7 +89,7 @@ def describe(instance: Any) -> dict[str, Any]:
 
 def check_share(where: str, value: float) -> None:
     """Raises StillhouseError unless the value is a share, 0 to 1."""
-    if not 0 <= value <= 1:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
         raise StillhouseError(f"{where} must be between 0 and 1, got {value}")
 
 
@@ -97,6 +97,13 @@ def check_at_least(where: str, value: float, least: float) -> None:
     """Raises StillhouseError unless the value is a number of at least ``least``."""
     if not value >= least:
         raise StillhouseError(f"{where} must be at least {least}, got {value}")
+
+
+def check_whole(where: str, value: Any, least: int) -> None:
+    """Raises StillhouseError unless the value is a whole number of at least ``least``."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise StillhouseError(f"{where} must be a whole number, got {value!r}")
+    check_at_least(where, value, least)
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:

@@ -78,9 +78,11 @@ def _load(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any, list[s
         raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-        model, loaded = getattr(transformers, auto).from_pretrained(
-            name, dtype=getattr(torch, dtype), output_loading_info=True
-        )
+        # Weights that the files lack are drawn at random, and not from the caller's generator.
+        with torch.random.fork_rng(devices=[]):
+            model, loaded = getattr(transformers, auto).from_pretrained(
+                name, dtype=getattr(torch, dtype), output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise StillhouseError(f"{name}: must be {what} and its tokenizer: {reason}") from None

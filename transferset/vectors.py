@@ -50,10 +50,14 @@ def first_vectors(path: str | Path, most: int) -> tuple[list[str], npt.NDArray[n
         found: Stored = {}
         with path.open("rb") as file:
             width, promised = _first_line(file)
+            before, number = 0 if promised is None else 1, 0
             for number, line in enumerate(file, 1):
+                _read_line(line, number + before, width, promised is not None, None, found)
                 if len(found) >= most:
                     break
-                _read_line(line, number, width, promised is not None, None, found)
+            else:
+                if promised not in (None, number):
+                    raise ValueError(f"its first line promises {promised} words, got {number}")
         return list(found), np.array(list(found.values()), np.float32).reshape(len(found), width)
 
 

@@ -70,9 +70,16 @@ def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[No
         with file_lock(lock, "exclusive"):
             pass
     path.rename(aside)
+    # What models had to offer is kept by content, and may have taken hours: the new work may use it.
+    candidates = "_candidates"
+    if (aside / candidates).exists():
+        path.mkdir()
+        (aside / candidates).rename(path / candidates)
     try:
         yield
     except BaseException:
+        if (path / candidates).exists():
+            (path / candidates).rename(aside / candidates)
         shutil.rmtree(path, ignore_errors=True)
         aside.rename(path)
         raise

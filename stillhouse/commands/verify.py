@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from transferset import LogitCache, Store, TransferSet
+from transferset.logit_cache import KIND as LOGIT_CACHE
 from transferset.transfer_set import KIND as TRANSFER_SET
 
 
@@ -27,7 +28,10 @@ def command(directory: str) -> None:
         click.echo(f"{directory}: sound, a student whose weights fit its configuration")
         return
     store = Store.open(directory)
-    problems = TransferSet(store).verify() if store.kind == TRANSFER_SET else LogitCache(store).verify()
+    if store.kind == TRANSFER_SET:
+        problems = TransferSet(store).verify()
+    else:
+        problems = LogitCache(store).verify() if store.kind == LOGIT_CACHE else store.verify()
     for problem in problems:
         click.echo(problem)
     if problems:
