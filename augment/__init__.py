@@ -1,5 +1,6 @@
 """Augmenters, recipes, and the engine that turns a small data set into a transfer set."""
 
+from ._choose import RETRIES
 from ._compose import InSequence, OneOf
 from ._rows import PAIRS
 from .engine import augment_file, default_recipe
@@ -17,6 +18,7 @@ from .vectors import Vectors
 
 __all__ = [
     "PAIRS",
+    "RETRIES",
     "Augmenter",
     "InSequence",
     "Mask",

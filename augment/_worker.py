@@ -58,6 +58,7 @@ class Worker:
             "augmented": len(table) - len(own),
             "unchanged": self.drawn.pop(index) - len(keep),
             "duplicates": int((~keep).sum()),
+            "incomplete": int((np.unique(table["source"], return_counts=True)[1] <= self.copies).sum()),
             "edits": _count_edits(table),
         }
         return self.store.commit(table.combine_chunks(), notes, slot=index)

@@ -51,7 +51,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the writers of a transfer set noted: rows, dropped copies, edits by rule, and ``short`` as in a Summary."""
+    """What the writers of a transfer set noted: rows, dropped copies, edits by rule, and ``short`` as in a Summary.
+
+    ``incomplete`` counts the originals with fewer copies than were asked for.
+    """
 
     originals: int
     augmented: int
@@ -59,6 +62,7 @@ class Drawn:
     duplicates: int
     edits: Mapping[str, int]
     short: int | None
+    incomplete: int
 
     @property
     def copies(self) -> int:
@@ -69,14 +73,16 @@ class Drawn:
 def drawn(store: Store) -> Drawn:
     """What the parts' records say, without reading a row."""
     notes = [part.notes for part in store.parts()]
-    names = ("originals", "augmented", "unchanged", "duplicates")
-    originals, augmented, unchanged, duplicates = (sum(each.get(name, 0) for each in notes) for name in names)
+    names = ("originals", "augmented", "unchanged", "duplicates", "incomplete")
+    originals, augmented, unchanged, duplicates, incomplete = (
+        sum(each.get(name, 0) for each in notes) for name in names
+    )
     edits: dict[str, int] = {}
     for each in notes:
         for rule, count in each.get("edits", {}).items():
             edits[rule] = edits.get(rule, 0) + count
     short = store.about["copies"] * originals - augmented if store.about.get("exact") else None
-    return Drawn(originals, augmented, unchanged, duplicates, dict(sorted(edits.items())), short)
+    return Drawn(originals, augmented, unchanged, duplicates, dict(sorted(edits.items())), short, incomplete)
 
 
 def summarize(transfer: TransferSet, progress: bool = False) -> Summary:

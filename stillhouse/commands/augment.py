@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from augment import PAIRS, Recipe, augment_file, default_recipe, load_recipe, published
+from augment import PAIRS, RETRIES, Recipe, augment_file, default_recipe, load_recipe, published
 from augment.summary import drawn
 from transferset import Source, StillhouseError, Store, Task
 from transferset.parameters import discover
@@ -125,8 +125,8 @@ def summary(store: Store) -> str:
     noted = drawn(store)
     edits = ", ".join(f"{rule} {number:,}" for rule, number in noted.edits.items()) or "none"
     missing = (
-        f"\n  short of --copies by {noted.short:,}: so many were unchanged or duplicates however often they were drawn"
-        " again"
+        f"\n  short of --copies by {noted.short:,} rows: {noted.incomplete:,} originals have too few different copies,"
+        f" though each missing one was drawn {RETRIES} times again"
         if noted.short
         else ""
     )
