@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import augment._masked_lm
-import augment.mlm
+import augment
 from augment._block import Block, Draft
 from augment._corpus import Corpus
 from augment._render import edit_lists, texts
@@ -223,13 +222,6 @@ def _byte_pairs(special: list[str]) -> tuple[dict[str, int], list[tuple[str, str
     tokenizer.train_from_iterator([" " + " ".join(_CASED), "film", "great", "x"], trainer)
     model = json.loads(tokenizer.to_str())["model"]
     return model["vocab"], [tuple(pair) for pair in model["merges"]]
-
-
-@pytest.fixture
-def in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Masked language models compute in float32: in bfloat16 a ranking depends on how wide its batch is padded."""
-    for module in (augment.mlm, augment._masked_lm):
-        monkeypatch.setattr(module, "best_dtype", lambda: "float32")
 
 
 @pytest.fixture(scope="module")

@@ -345,7 +345,7 @@ def test_more_copies_leave_the_first_ones_as_they_were(name):
 
 
 @WITHOUT_CORPUS
-def test_rows_after_a_row_do_not_matter_to_it(names, in_float32):
+def test_rows_after_a_row_do_not_matter_to_it(names):
     steps = [busy(name) for name in names]
     every = preview([*TEXTS, *AWKWARD], steps, copies=4)
     for count in range(1, len(TEXTS)):
@@ -353,7 +353,7 @@ def test_rows_after_a_row_do_not_matter_to_it(names, in_float32):
 
 
 @WITHOUT_CORPUS
-def test_other_texts_in_the_rows_before_do_not_matter(names, in_float32):
+def test_other_texts_in_the_rows_before_do_not_matter(names):
     steps = [busy(name) for name in names]
     assert (
         preview(["other words", "", TEXTS[4]], steps, copies=4)[8:]
@@ -363,7 +363,7 @@ def test_other_texts_in_the_rows_before_do_not_matter(names, in_float32):
 
 @EVERY
 @pytest.mark.parametrize("size", [1, 4, 7])
-def test_where_blocks_are_cut_does_not_matter(name, size, in_float32):
+def test_where_blocks_are_cut_does_not_matter(name, size):
     steps = steps_of(name)
     data = TABLE if name in FEATURE_NAMES else [*TEXTS, *AWKWARD]
     assert drawn(steps, data, 3, block_rows=size) == drawn(steps, data, 3)
@@ -371,7 +371,7 @@ def test_where_blocks_are_cut_does_not_matter(name, size, in_float32):
 
 @pytest.mark.parametrize("size", [1, 4, 7])
 @pytest.mark.parametrize("names", [["mask", "ngram"], ["mlm", "vectors"], ["mask", "pos", "ngram", "similar"]])
-def test_where_blocks_are_cut_does_not_matter_to_several_augmenters(names, size, in_float32):
+def test_where_blocks_are_cut_does_not_matter_to_several_augmenters(names, size):
     steps, texts = [make(name, **({"rate": 0.3} if name in HAS_RATE else {})) for name in names], [*TEXTS, *AWKWARD]
     assert drawn(steps, texts, 3, block_rows=size) == drawn(steps, texts, 3)
 
@@ -641,7 +641,7 @@ def written(data, folder, steps, **options):
 
 
 @EVERY
-def test_a_file_gives_what_memory_gives(name, tmp_path, small_parts, in_float32):
+def test_a_file_gives_what_memory_gives(name, tmp_path, small_parts):
     data = TABLE if name in FEATURE_NAMES else [*TEXTS, *AWKWARD]
     memory = augment(data, steps_of(name), copies=4, seed=1)
     file = written(data, tmp_path, steps_of(name), copies=4, seed=1)

@@ -157,7 +157,7 @@ def plainly(folder, texts, k, context):
 
 @OF_EACH_KIND
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_candidates_are_those_of_a_plain_script(kind, context, masked_lms, in_float32):
+def test_candidates_are_those_of_a_plain_script(kind, context, masked_lms):
     found = proposed(MaskedLM(str(masked_lms[kind]), context, 7, 128), TEXTS)
     assert found == plainly(masked_lms[kind], TEXTS, 7, context)
     assert len(found) > 20
@@ -165,13 +165,13 @@ def test_candidates_are_those_of_a_plain_script(kind, context, masked_lms, in_fl
 
 @of_each_kind_but(*MASKED_LMS, reason="originals without a space before them, words of several bytes, unknown words")
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_candidates_in_odd_texts_are_those_of_a_plain_script(kind, context, masked_lms, in_float32):
+def test_candidates_in_odd_texts_are_those_of_a_plain_script(kind, context, masked_lms):
     found = proposed(MaskedLM(str(masked_lms[kind]), context, 7, 128), ODD_TEXTS)
     assert found == plainly(masked_lms[kind], ODD_TEXTS, 7, context)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_candidates_of_a_trained_model_are_those_of_a_plain_script(context, shared, in_float32):
+def test_candidates_of_a_trained_model_are_those_of_a_plain_script(context, shared):
     folder = shared / "models" / "minilm-l6-mlm"
     texts = ["The plot is thin, but the acting saves it.", "an utterly charming and hilarious film", "naïve 👍 films"]
     found = proposed(MaskedLM(str(folder), context, 15, 128), texts)
@@ -181,7 +181,7 @@ def test_candidates_of_a_trained_model_are_those_of_a_plain_script(context, shar
 
 @OF_EACH_KIND
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_batches_do_not_matter(kind, context, masked_lms, in_float32):
+def test_batches_do_not_matter(kind, context, masked_lms):
     lm = MaskedLM(str(masked_lms[kind]), context, 5, 128)
     together = proposed(lm, TEXTS, batch_tokens=10_000)
     assert proposed(lm, TEXTS, batch_tokens=1) == together
@@ -190,7 +190,7 @@ def test_batches_do_not_matter(kind, context, masked_lms, in_float32):
 
 
 @OF_EACH_KIND
-def test_the_head_of_the_model_sees_only_the_words_asked_about(kind, masked_lms, in_float32):
+def test_the_head_of_the_model_sees_only_the_words_asked_about(kind, masked_lms):
     lm, seen = MaskedLM(str(masked_lms[kind]), "masked", 5, 128), []
     lm.model.get_output_embeddings().register_forward_pre_hook(
         lambda _, given: seen.append(given[0].shape[:-1].numel())
@@ -200,7 +200,7 @@ def test_the_head_of_the_model_sees_only_the_words_asked_about(kind, masked_lms,
 
 
 @OF_EACH_KIND
-def test_every_whole_word_but_the_original_is_offered_where_k_is_large(kind, masked_lms, in_float32):
+def test_every_whole_word_but_the_original_is_offered_where_k_is_large(kind, masked_lms):
     texts = ["The film Film FILM is , the Great films", "The dull movie"]
     words = set(plain_script(masked_lms[kind]).words.values())
     assert {word for word in WORDS if word.isalpha()} <= {word.lower() for word in words}
@@ -214,28 +214,28 @@ def test_every_whole_word_but_the_original_is_offered_where_k_is_large(kind, mas
 
 @of_each_kind_but("roberta", "deberta", reason="the piece without a space is not known to be the same word")
 @pytest.mark.parametrize("text", ['"film" was good', "film", "(great story)"])
-def test_the_original_is_no_candidate_where_no_space_is_before_it(kind, text, masked_lms, in_float32):
+def test_the_original_is_no_candidate_where_no_space_is_before_it(kind, text, masked_lms):
     found = proposed(MaskedLM(str(masked_lms[kind]), "masked", 10_000, 128), [text])
     own = {start: WORD.match(text, start).group().lower() for _, start in found}
     assert all(own[start] not in map(str.lower, offer) for (_, start), offer in found.items())
 
 
 @OF_EACH_KIND
-def test_words_of_several_pieces_have_no_candidates(kind, masked_lms, in_float32):
+def test_words_of_several_pieces_have_no_candidates(kind, masked_lms):
     texts = ["filming xx", "film storyplot , xx and unknownword", "plotting"]
     found = proposed(MaskedLM(str(masked_lms[kind]), "masked", 5, 128), texts)
     assert sorted(found) == [(1, 0), (1, 20)]
 
 
 @of_each_kind_but(*MASKED_LMS, reason="the first of a character's bytes is taken for the word, and so is [UNK]")
-def test_words_of_several_bytes_or_unknown_ones_have_no_candidates(kind, masked_lms, in_float32):
+def test_words_of_several_bytes_or_unknown_ones_have_no_candidates(kind, masked_lms):
     # A letter beyond ASCII or a Chinese character is several bytes, each a piece of byte-level models.
     found = proposed(MaskedLM(str(masked_lms[kind]), "masked", 5, 128), ["film þ , 好 and", "好", "good שלום"])
     assert [key for key in sorted(found) if key != (2, 0)] == [(0, 0), (0, 11)]
 
 
 @pytest.mark.xfail(strict=True, reason="the mark is taken for the word")
-def test_a_mark_of_its_own_is_not_taken_for_the_word_behind_it(masked_lms, in_float32):
+def test_a_mark_of_its_own_is_not_taken_for_the_word_behind_it(masked_lms):
     # Before a character that no piece joins, a unigram model has its mark as a piece, which has the character's place.
     lm, script = MaskedLM(str(masked_lms["deberta-v2"]), "masked", 5, 128), plain_script(masked_lms["deberta-v2"])
     ids, places = script.pieces("很 good film")
@@ -245,7 +245,7 @@ def test_a_mark_of_its_own_is_not_taken_for_the_word_behind_it(masked_lms, in_fl
 
 
 @pytest.mark.xfail(strict=True, reason="##て is taken for the word て")
-def test_a_piece_inside_a_word_is_not_a_word(masked_lms, in_float32):
+def test_a_piece_inside_a_word_is_not_a_word(masked_lms):
     # BERT takes kana as one word, where each is a word here: て is the piece ##て there.
     from transformers import AutoModelForMaskedLM, BertTokenizer
 
@@ -266,7 +266,7 @@ def test_a_piece_inside_a_word_is_not_a_word(masked_lms, in_float32):
 
 
 @OF_EACH_KIND
-def test_special_tokens_in_a_text_are_letters(kind, masked_lms, in_float32):
+def test_special_tokens_in_a_text_are_letters(kind, masked_lms):
     lm = MaskedLM(str(masked_lms[kind]), "masked", 5, 128)
     special = {lm.tokenizer.mask_token, "[MASK]", "<mask>", "</s>"}
     known = {
@@ -283,7 +283,7 @@ def test_special_tokens_in_a_text_are_letters(kind, masked_lms, in_float32):
 
 @OF_EACH_KIND
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_long_texts_are_read_in_runs(kind, context, masked_lms, in_float32):
+def test_long_texts_are_read_in_runs(kind, context, masked_lms):
     text = "café 👍 " + " ".join(WORDS * 3)
     script = plain_script(masked_lms[kind])
     ids, places = script.pieces(text)
@@ -307,7 +307,7 @@ def test_long_texts_are_read_in_runs(kind, context, masked_lms, in_float32):
 
 @OF_EACH_KIND
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_no_text_is_longer_than_the_model_takes(kind, context, masked_lms, in_float32):
+def test_no_text_is_longer_than_the_model_takes(kind, context, masked_lms):
     text = " ".join(["film good"] * 200)
     found = proposed(MaskedLM(str(masked_lms[kind]), context, 5, 10_000), [text], batch_tokens=5000)
     assert sorted(found) == [(0, start) for start, _ in spans_of(text)]

@@ -82,7 +82,7 @@ def in_case_of(old, new):
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_words_are_drawn_from_what_a_plain_script_finds(context, masked_lms, in_float32):
+def test_words_are_drawn_from_what_a_plain_script_finds(context, masked_lms):
     folder = masked_lms["bert"]
     made = drawn([mlm(folder, rate=1.0, context=context)], TEXTS, copies=300)
     found = {}
@@ -126,7 +126,7 @@ def test_real_candidates_are_whole_words_and_never_the_original(shared):
     assert all(word[0].isupper() for word in found[0, "An"])
 
 
-def test_an_original_mask_in_a_text_is_no_mask_to_the_model(masked_lms, in_float32):
+def test_an_original_mask_in_a_text_is_no_mask_to_the_model(masked_lms):
     # Where a recipe masks words, [MASK] is one word of the text; it is letters to the model all the same.
     folder = masked_lms["bert"]
     for steps in ([mlm(folder, rate=1.0)], [Mask(rate=0.0), mlm(folder, rate=1.0)]):
@@ -225,7 +225,7 @@ def varied(folder, seed=0, copies=3, rate=0.4, recipe=False, texts=TEXTS, **how)
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("variation", VARIATIONS)
 def test_a_second_run_asks_nothing_and_makes_what_a_fresh_one_would(
-    variation, context, masked_lms, tmp_path, monkeypatch, in_float32
+    variation, context, masked_lms, tmp_path, monkeypatch
 ):
     folder, kept, given = masked_lms["bert"], tmp_path / "kept", VARIATIONS[variation]
     fresh = varied(folder, **given)
@@ -301,7 +301,7 @@ def test_the_store_says_what_was_asked(tiny_masked_lm, tmp_path):
         for context in CONTEXTS
     ],
 )
-def test_what_a_recipe_protects_does_not_change_what_the_next_one_finds(context, masked_lms, tmp_path, in_float32):
+def test_what_a_recipe_protects_does_not_change_what_the_next_one_finds(context, masked_lms, tmp_path):
     texts, steps = random_texts(6, length=12), [mlm(masked_lms["bert"], rate=0.5, context=context)]
     fresh = augmented(texts, steps, copies=5)
     protecting = Recipe("test", tuple(steps), 5, protect=(":stop-words:", "film"))
@@ -346,7 +346,7 @@ def torn(propose):
 @pytest.mark.parametrize("where", ["before the first", "in the middle", "in a proposal", "after a commit"])
 @pytest.mark.parametrize("context", ["masked", "grouped"])
 def test_a_run_killed_while_it_asks_loses_nothing_that_was_committed(
-    where, context, tiny_masked_lm, tmp_path, monkeypatch, asked, in_float32
+    where, context, tiny_masked_lm, tmp_path, monkeypatch, asked
 ):
     texts, steps = random_texts(40), [mlm(tiny_masked_lm, context=context)]
     monkeypatch.setattr(augment.mlm, "_CHUNK", 30)
@@ -440,7 +440,7 @@ def test_words_of_several_pieces_come_from_a_file_where_one_is_given(tiny_masked
     assert {old for rule, old, _ in found if rule == "mlm"} == {"film"}
 
 
-def test_the_real_recipe_reads_like_english(shared, in_float32):
+def test_the_real_recipe_reads_like_english(shared):
     folder = shared / "models" / "minilm-l6-mlm"
     texts = ["the storytelling is lugubrious , but 2 of the actors are excellent", "it was not"]
     made = augmented(texts, tinybert(folder), copies=10, seed=1).to_pylist()
