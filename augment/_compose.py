@@ -39,7 +39,8 @@ class OneOf:
         if not self.steps:
             raise StillhouseError("one_of: must have at least one step, got none")
         if self.weights and (
-            len(self.weights) != len(self.steps) or not all(0 < weight < np.inf for weight in self.weights)
+            len(self.weights) != len(self.steps)
+            or not all(isinstance(weight, int | float) and 0 < weight < np.inf for weight in self.weights)
         ):
             raise StillhouseError(
                 f"one_of: weights must be {len(self.steps)} numbers above 0, got {', '.join(map(str, self.weights))}"

@@ -327,8 +327,8 @@ def test_exact_says_how_many_copies_are_missing(run, small):
     text = done_well(run(*arguments))
     # "film" is protected, so of twelve copies wanted there can be two.
     assert sorted(row["text"] for row in copies_in("T")) == ["[MASK]", "[MASK] film"]
-    assert "short of --copies by 10:" in text
-    assert "short of --copies by 10:" in done_well(
+    assert "short of --copies by 10 rows: 3 originals have too few" in text
+    assert "short of --copies by 10 rows: 3 originals have too few" in done_well(
         run(*TEXTS, "--recipe", "mask.toml", "--mask-rate", 0.5, "--exact", "--out", "T")
     )
 
@@ -398,12 +398,17 @@ def test_texts_are_augmented_as_tang2019_where_no_recipe_is_named(run, small):
         assert (about["recipe"]["name"], about["copies"]) == ("tang2019", copies)
 
 
-def test_force_keeps_nothing_of_the_old_candidates(run, small):
+def test_force_keeps_what_models_offered_and_nothing_else(run, small):
     done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T"))
-    assert (small / "T" / "_candidates").is_dir()
+    before, offers = files_of(small / "T"), files_of(small / "T" / "_candidates")
+    assert offers
     done_well(run(*TEXTS, "--recipe", "mask.toml", "--out", "T", "--force"))
-    assert [name for name in names_in(small / "T") if "_candidates" in name] == []
+    assert files_of(small / "T" / "_candidates") == offers
+    assert {edit["rule"] for row in copies_in("T") for edit in row["edits"]} == {"mask"}
     assert not list(small.glob("*.replaced"))
+    # What is asked again is taken from what was kept.
+    done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T", "--force"))
+    assert files_of(small / "T") == before
 
 
 def test_force_that_fails_brings_the_old_candidates_back(run, small):

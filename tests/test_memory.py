@@ -156,7 +156,6 @@ def test_with_exact_counts_rows_do_not_depend_on_how_a_table_is_laid_out(tmp_pat
         assert augment(layout, steps, 5, task=task, exact=True).equals(expected), name
 
 
-@pytest.mark.xfail(strict=True, reason="the bits that say which cells are missing count as bytes; only a file has them")
 def test_with_exact_counts_features_are_cut_as_those_of_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(ingest_module, "PART_BYTES", 60_000)
     names = "abcdefghijkl"

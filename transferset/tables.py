@@ -226,10 +226,17 @@ def _numbers(values: pa.Array, where: _Where) -> pa.Array:
 def _features(values: pa.Array, kind: pa.DataType, where: _Where) -> pa.Array:
     known = _known_cells(values)
     try:
-        return _decoded(known, where) if kind == pa.string() else known.cast(kind)
+        return _without_bitmap(_decoded(known, where) if kind == pa.string() else known.cast(kind))
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise StillhouseError(f"{where.row(0)} and on must hold {_plain(kind)}: {reason}") from None
+
+
+def _without_bitmap(values: pa.Array) -> pa.Array:
+    """The same cells without a record of nulls where there are none: their size must not tell where they came from."""
+    if values.null_count or values.buffers()[0] is None:
+        return values
+    return pa.Array.from_buffers(values.type, len(values), [None, *values.buffers()[1:]], offset=values.offset)
 
 
 def _known_cells(values: pa.Array) -> pa.Array:
