@@ -67,6 +67,8 @@ class Mlm:
             "context": self.context,
             "k": self.k,
             "max_length": self.max_length,
+            # Which words are masked together depends on what is one word.
+            "whole": list(corpus.whole) if self.context == "grouped" else [],
         }
         name = f"mlm-{mark_of(about)}"
         asking = _Asking(self, corpus, about)

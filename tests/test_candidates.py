@@ -175,7 +175,6 @@ def test_a_mark_is_short_and_is_that_of_the_content():
 # The keys of words.
 
 
-@pytest.mark.xfail(strict=True, reason="finding the words of a text takes its length squared")
 def test_each_word_of_each_text_has_a_key_of_its_own_in_either_half():
     texts = ["a good film and a good plot", "a good film", "好 a good film", " ".join(["good"] * 3000), ""]
     block = corpus_of(texts).block(0)

@@ -1,5 +1,6 @@
 """What a masked language model proposes is what a plain script with transformers makes of the same texts."""
 
+import copy
 import functools
 import re
 
@@ -9,7 +10,6 @@ from conftest import MASKED_LMS, WORDS
 
 from augment._masked_lm import CONTEXTS, MaskedLM
 from transferset import StillhouseError
-from transferset.pretrained import best_dtype
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,16 +26,17 @@ TEXTS = [
     "👍",
 ]
 ODD_TEXTS = ["film", 'great "film" — 很 good (film)', "It's SLOW", "very <s> slow é", "很 good", "好 שלום"]
+REVIEWS = [
+    "It's a charming and often affecting journey.",
+    "unflinchingly bleak and desperate",
+    "allows us to hope that Nolan is poised to embark on a major career as a commercial yet inventive filmmaker",
+    "dull",
+    "The acting, costumes, music, cinematography and sound are all astounding given the production's austere locales.",
+    "a film about 3 friends — and a dog",
+    "It was slow, very, very slow. " * 3,
+]
 #: A Chinese character is a word, and so is a run of other letters and digits.
 WORD = re.compile(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+")
-
-
-def of_each_kind_but(*faulty, kinds=MASKED_LMS, reason):
-    """Every kind of model, some of which are known to be wrong."""
-    fault = pytest.mark.xfail(strict=True, reason=reason)
-    return pytest.mark.parametrize(
-        "kind", [pytest.param(each, marks=fault) if each in faulty else each for each in kinds]
-    )
 
 
 def spans_of(text):
@@ -163,7 +164,7 @@ def test_candidates_are_those_of_a_plain_script(kind, context, masked_lms):
     assert len(found) > 20
 
 
-@of_each_kind_but(*MASKED_LMS, reason="originals without a space before them, words of several bytes, unknown words")
+@OF_EACH_KIND
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_candidates_in_odd_texts_are_those_of_a_plain_script(kind, context, masked_lms):
     found = proposed(MaskedLM(str(masked_lms[kind]), context, 7, 128), ODD_TEXTS)
@@ -189,6 +190,16 @@ def test_batches_do_not_matter(kind, context, masked_lms):
     assert alone == together
 
 
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_what_else_was_asked_does_not_matter_to_a_trained_model(context, shared):
+    lm = MaskedLM(str(shared / "models" / "minilm-l6-mlm"), context, 15, 128)
+    together = proposed(lm, REVIEWS, batch_tokens=2048)
+    alone = {(n, at): offer for n, text in enumerate(REVIEWS) for (_, at), offer in proposed(lm, [text], 2048).items()}
+    assert alone == together
+    assert proposed(lm, REVIEWS[::-1], 300) == {(len(REVIEWS) - 1 - n, at): offer for (n, at), offer in alone.items()}
+    assert len(together) > 60
+
+
 @OF_EACH_KIND
 def test_the_head_of_the_model_sees_only_the_words_asked_about(kind, masked_lms):
     lm, seen = MaskedLM(str(masked_lms[kind]), "masked", 5, 128), []
@@ -212,7 +223,7 @@ def test_every_whole_word_but_the_original_is_offered_where_k_is_large(kind, mas
         assert set(offer) == {word for word in words if word.lower() != own}
 
 
-@of_each_kind_but("roberta", "deberta", reason="the piece without a space is not known to be the same word")
+@OF_EACH_KIND
 @pytest.mark.parametrize("text", ['"film" was good', "film", "(great story)"])
 def test_the_original_is_no_candidate_where_no_space_is_before_it(kind, text, masked_lms):
     found = proposed(MaskedLM(str(masked_lms[kind]), "masked", 10_000, 128), [text])
@@ -227,14 +238,13 @@ def test_words_of_several_pieces_have_no_candidates(kind, masked_lms):
     assert sorted(found) == [(1, 0), (1, 20)]
 
 
-@of_each_kind_but(*MASKED_LMS, reason="the first of a character's bytes is taken for the word, and so is [UNK]")
+@OF_EACH_KIND
 def test_words_of_several_bytes_or_unknown_ones_have_no_candidates(kind, masked_lms):
     # A letter beyond ASCII or a Chinese character is several bytes, each a piece of byte-level models.
     found = proposed(MaskedLM(str(masked_lms[kind]), "masked", 5, 128), ["film þ , 好 and", "好", "good שלום"])
     assert [key for key in sorted(found) if key != (2, 0)] == [(0, 0), (0, 11)]
 
 
-@pytest.mark.xfail(strict=True, reason="the mark is taken for the word")
 def test_a_mark_of_its_own_is_not_taken_for_the_word_behind_it(masked_lms):
     # Before a character that no piece joins, a unigram model has its mark as a piece, which has the character's place.
     lm, script = MaskedLM(str(masked_lms["deberta-v2"]), "masked", 5, 128), plain_script(masked_lms["deberta-v2"])
@@ -244,7 +254,6 @@ def test_a_mark_of_its_own_is_not_taken_for_the_word_behind_it(masked_lms):
     assert found.get((0, 0), []) in ([], script.candidates("很 good film", 5, "masked")[0])
 
 
-@pytest.mark.xfail(strict=True, reason="##て is taken for the word て")
 def test_a_piece_inside_a_word_is_not_a_word(masked_lms):
     # BERT takes kana as one word, where each is a word here: て is the piece ##て there.
     from transformers import AutoModelForMaskedLM, BertTokenizer
@@ -320,10 +329,18 @@ def test_nothing_is_asked_where_there_is_nothing_to_ask(masked_lms):
     assert list(lm.propose(["the film", ""], [nothing, nothing])) == []
 
 
-def test_the_model_is_in_eval_mode_and_in_the_best_precision(masked_lms):
-    lm = MaskedLM(str(masked_lms["bert"]), "masked", 5, 128)
+@OF_EACH_KIND
+@pytest.mark.parametrize("stored", ["float32", "bfloat16", "float16"])
+def test_the_model_is_in_eval_mode_and_always_in_float32(kind, stored, masked_lms, tmp_path):
+    import torch
+
+    script = plain_script(masked_lms[kind])
+    copy.deepcopy(script.model).to(getattr(torch, stored)).save_pretrained(tmp_path)
+    script.tokenizer.save_pretrained(tmp_path)
+    lm = MaskedLM(str(tmp_path), "masked", 5, 128)
     assert not lm.model.training
-    assert str(lm.model.dtype) == f"torch.{best_dtype()}"
+    assert {weight.dtype for weight in lm.model.parameters()} == {torch.float32}
+    assert len(proposed(lm, TEXTS)) > 20
 
 
 def test_a_tokenizer_without_a_mask_is_refused(tmp_path, masked_lms):

@@ -7,7 +7,7 @@ from conftest import MASKED_LMS, WORDS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, BertTokenizer
 
-from transferset.pieces import Pieces, mean_vectors
+from transferset.pieces import Pieces, are_words, mean_vectors
 
 OF_EACH_KIND = pytest.mark.parametrize("kind", MASKED_LMS)
 LETTERS = [word for word in WORDS if word.isalpha()]
@@ -18,20 +18,14 @@ def tokenizer(kind, masked_lms):
     return AutoTokenizer.from_pretrained(masked_lms[kind])
 
 
-
-def whole_words(tokenizer, size):
-    """The texts of the pieces, and which are whole words."""
-    pieces = Pieces.of(tokenizer, size)
-    return pieces.texts, pieces.whole
-
-
 def words_of(tokenizer, size):
     """Whole words by number."""
-    strings, whole = whole_words(tokenizer, size)
-    assert strings.type == pa.string()
-    assert len(strings) == len(whole) == size
-    assert whole.dtype == np.bool_
-    return {number: strings[number].as_py() for number in np.flatnonzero(whole).tolist()}
+    pieces = Pieces.of(tokenizer, size)
+    assert pieces.texts.type == pa.string()
+    for flags in (pieces.whole, pieces.inner, pieces.blank):
+        assert (flags.dtype, flags.shape) == (np.bool_, (size,))
+    assert not (pieces.whole & (pieces.inner | pieces.blank)).any()
+    return {number: pieces.texts[number].as_py() for number in np.flatnonzero(pieces.whole).tolist()}
 
 
 def bert_of(*pieces):
@@ -84,7 +78,6 @@ def test_words_of_every_script_count_and_what_is_several_words_does_not():
     assert words - {"3.5", "a-b", "n't"} == {"film", "שלום", "很", "1990s", "naïve"}
 
 
-@pytest.mark.xfail(strict=True, reason="one such word, and no other is taken for a word")
 def test_a_word_that_begins_with_the_mark_of_another_kind_of_tokenizer_is_a_word():
     tokenizer = bert_of("film", "\u0120gantija", "##s")
     assert set(words_of(tokenizer.backend_tokenizer, len(tokenizer)).values()) == {"film", "\u0120gantija"}
@@ -111,6 +104,64 @@ def test_a_sentencepiece_vocabulary_gives_its_words_without_the_mark():
     tokenizer.add_special_tokens(["<unk>"])
     assert words_of(tokenizer, 6)[1] == "film"
     assert set(words_of(tokenizer, 6)) <= {1, 5}
+
+
+@OF_EACH_KIND
+def test_the_text_of_a_piece_is_what_it_adds_to_a_sentence(kind, tokenizer):
+    pieces = Pieces.of(tokenizer.backend_tokenizer, len(tokenizer))
+    sentence = "film storyplots , good films !"
+    ids = tokenizer(sentence, add_special_tokens=False)["input_ids"]
+    assert "".join(pieces.texts[number].as_py().removeprefix("##") for number in ids) == sentence.replace(" ", "")
+
+
+@OF_EACH_KIND
+def test_inner_pieces_only_continue_a_word_or_stand_for_unknown_ones(kind, tokenizer):
+    pieces = Pieces.of(tokenizer.backend_tokenizer, len(tokenizer))
+    names = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    assert {names[number] for number in np.flatnonzero(pieces.inner)} == {
+        tokenizer.unk_token,
+        *(name for name in names if name.startswith("##") and len(name) > 2),
+    }
+
+
+@OF_EACH_KIND
+def test_blank_pieces_are_those_of_which_nothing_is_seen(kind, tokenizer):
+    pieces = Pieces.of(tokenizer.backend_tokenizer, len(tokenizer) + 2)
+    texts = np.array(pieces.texts.to_pylist(), object)
+    assert pieces.blank[-2:].all()  # rows of the table that belong to no piece
+    assert (texts[pieces.blank] == "").all()
+    assert all(text.strip() == text != "" for text in texts[~pieces.blank])
+    mark = tokenizer.convert_tokens_to_ids({"deberta-v2": "\u2581"}.get(kind, "\u0120"))
+    if kind in ("roberta", "deberta", "deberta-v2"):
+        assert pieces.blank[mark]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("film", True),
+        ("שלום", True),
+        ("很", True),
+        ("1990s", True),
+        ("café", True),
+        ("n't", True),
+        ("don't", False),
+        ("u.s.", False),
+        ("new york", False),
+        (" film", False),
+        ("film.", False),
+        ("<unk>", False),
+        ("</s>", False),
+        ("[MASK]", False),
+        ("...", False),
+        ("_", False),
+        ("", False),
+    ],
+)
+def test_a_word_is_one_to_our_own_splitter_and_has_a_letter_or_digit(text, word):
+    assert are_words(pa.array([text])).tolist() == [word]
+    # What stands beside a text does not matter.
+    assert are_words(pa.array(["film", text, "", text, "a b"])).tolist() == [True, word, False, word, False]
 
 
 def table_for(tokenizer):
@@ -157,5 +208,19 @@ def test_a_word_without_any_piece_has_the_vector_of_the_unknown():
     tokenizer = bert_of("film")
     table = table_for(tokenizer)
     # BERT's normalizer takes control characters away, and nothing is left.
-    made = mean_vectors(tokenizer.backend_tokenizer, table, ["\u200b", "film", "שלום"])[0]
+    made, known = mean_vectors(tokenizer.backend_tokenizer, table, ["\u200b", "film", "שלום"])
     np.testing.assert_array_equal(made, table[[1, 5, 1]])
+    assert known.tolist() == [False, True, False]
+
+
+@OF_EACH_KIND
+def test_a_word_with_an_unknown_piece_is_not_known(kind, tokenizer):
+    backend, table = tokenizer.backend_tokenizer, table_for(tokenizer)
+    words = ["film", "filming", "שלום", "x", "好"]
+    known = mean_vectors(backend, table, words)[1]
+    assert known.dtype == np.bool_
+    assert known.tolist() == [
+        tokenizer.unk_token_id not in tokenizer(f"good {word}", add_special_tokens=False)["input_ids"] for word in words
+    ]
+    assert known[[0, 1, 3]].all()
+    assert mean_vectors(backend, table, [])[1].tolist() == []

@@ -14,12 +14,13 @@ from scipy.stats import chisquare
 from test_augmenters import drafted, drawn
 from test_mlm import file_of, parts_in, random_texts, written
 
-from augment import Mlm, Recipe, Vectors
+from augment import Mask, Mlm, Recipe, Vectors
 from augment import augment as augmented
 from augment import vectors as module
 from augment._candidates import Candidates
 from augment.vectors import nearest_rows
 from transferset import StillhouseError, Store, Task
+from transferset.words import split_words
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -42,13 +43,18 @@ def cosines(table, vector):
     return table @ vector / (np.linalg.norm(table, axis=1) * np.linalg.norm(vector))
 
 
+def is_word(name):
+    """Whether a name is one word of our own, with a letter or digit in it."""
+    return split_words(pa.array([name])).strings.to_pylist() == [name] and any(map(str.isalnum, name))
+
+
 def ranked(names, table, word, vector, k):
     """The k words nearest to a word, by the letter: in float64, one for each word whatever its case, not the word."""
     found = []
     for place in np.argsort(-cosines(table, vector)).tolist():
         name = names[place]
         first = [other.lower() for other in names].index(name.lower()) == place
-        if first and any(map(str.isalnum, name)) and " " not in name and name.lower() != word.lower():
+        if first and is_word(name) and name.lower() != word.lower():
             found.append(name)
     return found[:k]
 
@@ -136,7 +142,7 @@ def test_neighbours_are_those_of_a_plain_ranking(source):
 def test_the_word_itself_is_no_neighbour_whatever_its_case(source):
     found = offered(Vectors(rate=1.0, k=1000, source=source), ["film FILM Film"], copies=2000)
     assert set(found) == {"film", "FILM", "Film"}
-    others = {name.lower() for name in NAMES if any(map(str.isalnum, name)) and " " not in name} - {"film"}
+    others = {name.lower() for name in NAMES if is_word(name)} - {"film"}
     for words in found.values():
         assert {word.lower() for word in words} == others
     # Of a word in several cases the first one in the file stands for all.
@@ -151,6 +157,39 @@ def test_case_is_carried_over(source):
     assert all(word[0].isupper() for word in found["Good"] if word[0].isalpha())
     assert all(word == word.upper() for word in found["GOOD"])
     assert found["good"] == set(ranked(NAMES, table_of(), "good", table_of()[NAMES.index("good")], 2))
+
+
+def test_a_word_is_found_in_the_case_in_which_it_stands(source):
+    table = table_of()
+    found = offered(Vectors(rate=1.0, k=3, source=source), ["Paris film FILM Good paris PARIS"])
+    assert set(found) == {"Paris", "film", "FILM", "Good"}
+    for word, name in (("Paris", "Paris"), ("film", "film"), ("FILM", "FILM"), ("Good", "good")):
+        near = ranked(NAMES, table, word, table[NAMES.index(name)], 3)
+        assert {each.lower() for each in found[word]} == {each.lower() for each in near}
+    assert {each.lower() for each in found["film"]} != {each.lower() for each in found["FILM"]}
+
+
+def test_what_is_no_single_word_stands_in_for_none(tmp_path):
+    names = ["film", "u.s.", "<unk>", "</s>", "don't", "new york", "...", "[MASK]", "plot."]
+    source = glove(tmp_path / "glove.txt", [*names, "movie"])
+    assert offered(Vectors(rate=1.0, source=source), ["film"]) == {"film": {"movie"}}
+
+
+def test_vectors_of_zeros_take_no_part(tmp_path):
+    names = ["film", "movie", "zero", "plot"]
+    source = glove(tmp_path / "glove.txt", names, np.array([[1, 0], [-1, 0.5], [0, 0], [-1, -1]], np.float32))
+    found = offered(Vectors(rate=1.0, source=source), ["film zero movie"])
+    assert found == {"film": {"movie", "plot"}, "movie": {"film", "plot"}}
+
+
+@pytest.mark.parametrize("token", ["[MASK]", "<mask>", "<film>"])
+def test_a_mask_token_is_one_word_and_is_left_alone(token, tmp_path):
+    source = glove(tmp_path / "glove.txt", ["film", "mask", "MASK", "movie", token, "plot"])
+    steps = [*([Mask(rate=0.0, token=token)] if token == "<film>" else []), Vectors(rate=0.8, source=source)]
+    made = drawn(steps, [f"film {token} mask"], copies=40)
+    assert {edit["old"] for row in made for edit in row["edits"]} == {"film", "mask"}
+    assert {edit["new"] for row in made for edit in row["edits"]} <= {"film", "mask", "movie", "plot"}
+    assert all(f" {token} " in row["text"] for row in made)
 
 
 def test_words_without_a_vector_and_signs_are_left_alone(source):
@@ -218,7 +257,6 @@ def test_neighbours_in_a_trained_model_are_those_of_a_plain_ranking(shared):
     assert {"films", "movie"} <= found["movies"]
 
 
-@pytest.mark.xfail(strict=True, reason="they get the neighbours of the unknown token")
 def test_words_that_the_vocabulary_lacks_have_no_neighbours(masked_lms):
     # All that the model knows of them is that it does not know them.
     found = offered(Vectors(rate=1.0, source=str(masked_lms["bert"])), ["film 好 שלום"])
@@ -268,7 +306,7 @@ def test_protected_words_are_not_looked_up(tmp_path, monkeypatch):
     asked = looked_up(monkeypatch)
     recipe = Recipe("test", (Vectors(source=glove(tmp_path / "glove.txt")),), 3, protect=("film", ":stop-words:"))
     augmented(["the film was good", "so Dull"], recipe)
-    assert asked == ["dull", "good"]
+    assert asked == ["Dull", "good"]
 
 
 # What is kept.
@@ -286,11 +324,11 @@ def looked_up(monkeypatch):
     return words
 
 
-def test_a_word_is_looked_up_once_whatever_its_case_and_however_often_it_comes(tmp_path, monkeypatch):
+def test_a_word_is_looked_up_once_in_each_of_its_cases_however_often_it_comes(tmp_path, monkeypatch):
     asked = looked_up(monkeypatch)
     step = Vectors(source=glove(tmp_path / "glove.txt"))
     augmented(["Film film , FILM", "the film nowhere"], [step], copies=3)
-    assert asked == ["film", "nowhere", "the"]
+    assert asked == ["FILM", "Film", "film", "nowhere", "the"]
 
 
 @pytest.mark.parametrize("other", [{"seed": 4}, {"copies": 9}, {"rate": 0.9}])
@@ -328,6 +366,18 @@ def test_what_another_file_or_setting_offers_is_kept_apart(change, tmp_path, mon
     assert len(list(kept.iterdir())) == 2
 
 
+def test_a_digit_in_the_middle_of_a_large_file_makes_another_file(tmp_path):
+    path = tmp_path / "glove.txt"
+    lines = [f"w{number} 1 {number / 7:.9f}" for number in range(100_000)]
+    path.write_text("\n".join(lines) + "\n")
+    size, mark = path.stat().st_size, module._source_mark(str(path))
+    assert size > 2_000_000
+    lines[50_000] = lines[50_000].replace(" 1 ", " 2 ")
+    path.write_text("\n".join(lines) + "\n")
+    assert path.stat().st_size == size
+    assert module._source_mark(str(path)) != mark
+
+
 def test_a_file_in_another_place_is_the_same_file(tmp_path, monkeypatch):
     augmented(["film"], [Vectors(source=glove(tmp_path / "glove.txt"))], copies=2, candidates=tmp_path / "kept")
     asked = looked_up(monkeypatch)
@@ -356,7 +406,10 @@ def test_a_run_killed_while_it_looks_up_is_continued(tmp_path, monkeypatch):
     ("given", "message"),
     [
         ({"rate": -0.1}, "vectors: rate must be between 0 and 1, got -0.1"),
+        ({"rate": None}, "vectors: rate must be between 0 and 1, got None"),
         ({"k": 0}, "vectors: k must be at least 1, got 0"),
+        ({"k": 2.5}, "vectors: k must be a whole number, got 2.5"),
+        ({"most_words": 1e5}, "vectors: most_words must be a whole number, got 100000.0"),
         ({"most_words": 1}, "vectors: most_words must be at least 2, got 1"),
     ],
 )

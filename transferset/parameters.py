@@ -89,7 +89,7 @@ def describe(instance: Any) -> dict[str, Any]:
 
 def check_share(where: str, value: float) -> None:
     """Raises StillhouseError unless the value is a share, 0 to 1."""
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise StillhouseError(f"{where} must be between 0 and 1, got {value}")
 
 
