@@ -137,18 +137,21 @@ class Draft:
             place = np.where(sides, np.cumsum(sides).reshape(sides.shape) - 1, -1)
         lengths = np.diff(block.words.first)[text]
         first = np.concatenate([[0], np.cumsum(lengths)])
-        word = np.arange(first[-1]) + np.repeat(block.words.first[:-1][text] - first[:-1], lengths)
+        shift = (block.words.first[:-1][text] - first[:-1]).astype(np.int32)
+        word = np.arange(first[-1], dtype=np.int32) + np.repeat(shift, lengths)
         return cls(block, text, copy, first, word, seed, first[:-1].copy(), first[1:].copy(), output, place)
 
     @cached_property
     def row(self) -> Places:
         """(N,) the text that each word stands in."""
-        return np.repeat(np.arange(len(self.text)), np.diff(self.first))
+        return np.repeat(np.arange(len(self.text), dtype=np.int32), np.diff(self.first))
 
     @cached_property
     def position(self) -> npt.NDArray[np.int32]:
         """(N,) the place of each word in its text, from 0."""
-        return (np.arange(len(self.word)) - np.repeat(self.first[:-1], np.diff(self.first))).astype(np.int32)
+        # In 32 bits throughout: such arrays are as long as the draft, and reading them is what takes the time.
+        first = np.repeat(self.first[:-1].astype(np.int32), np.diff(self.first))
+        return np.asarray(np.arange(len(self.word), dtype=np.int32) - first)
 
     @cached_property
     def offered(self) -> Flags:

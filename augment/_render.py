@@ -51,7 +51,8 @@ def _texts(draft: Draft, edited: _Edited, rows: Places) -> pa.Array:
     count = draft.high[rows] - low + ~windowed
     first_piece = np.concatenate([[0], np.cumsum(count)])
     start = low - draft.first[rows] + words.first[text] + text
-    pieces = np.arange(first_piece[-1]) + np.repeat(start - first_piece[:-1], count)
+    shift = np.repeat((start - first_piece[:-1]).astype(np.int32), count)
+    pieces = np.arange(first_piece[-1], dtype=np.int32) + shift
     tiles, bare = _tiles(words), words.strings
     pieces[first_piece[:-1][windowed]] = len(tiles) + draft.word[low[windowed]]
 

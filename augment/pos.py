@@ -23,6 +23,7 @@ from ._perceptron import Perceptron
 from ._taggers import TaggerSpec, load_tagger, tagger_name
 
 _PAIR = ["tag", "word"]
+_MOST_OCCURRENCES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class _Pool:
         self.tags: pa.Array = encoded.dictionary
         self.words = counts["word"].combine_chunks()
         self.until = np.cumsum(counts["count"].to_numpy())
+        # The word of each occurrence, where that is no large table; else it is searched for, which takes longer.
+        few = len(self.until) > 0 and self.until[-1] <= _MOST_OCCURRENCES
+        self.word_of = np.repeat(np.arange(len(self.until), dtype=np.int32), counts["count"].to_numpy()) if few else None
         edges = np.searchsorted(encoded.indices.to_numpy(), np.arange(len(self.tags) + 1))
         self.first_count = np.append(0, self.until)[edges]
 
@@ -83,7 +87,9 @@ class _Pool:
         """For each tag code, (E,), a word of that tag with the probability of its count."""
         total = self.first_count[tags + 1] - self.first_count[tags]
         occurrence = self.first_count[tags] + below(draws, total)
-        return self.words.take(pa.array(np.searchsorted(self.until, occurrence, side="right")))
+        if self.word_of is None:
+            return self.words.take(pa.array(np.searchsorted(self.until, occurrence, side="right")))
+        return self.words.take(pa.array(self.word_of[occurrence]))
 
 
 def _tags(corpus: Corpus, block: Block, spec: TaggerSpec) -> pa.Array:
