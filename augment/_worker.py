@@ -67,8 +67,10 @@ class Worker:
 class InlineLine:
     """Does a block's work at once, in this process."""
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
+    worker: Worker
+
+    def begin(self, make: Callable[[], Worker]) -> None:
+        self.worker = make()
 
     def draft(self, index: int) -> Future[Drafted]:
         return _done(self.worker.draft(index))
@@ -85,6 +87,11 @@ class ProcessLine:
 
     def __init__(self, pool: ProcessPoolExecutor) -> None:
         self.pool = pool
+        # The process starts, and imports what it needs, while the calling one learns from the corpus.
+        pool.submit(ignore_interrupts)
+
+    def begin(self, make: Callable[[], Worker]) -> None:
+        self.pool.submit(_begin_here, make).result()
 
     def draft(self, index: int) -> Future[Drafted]:
         return self.pool.submit(_draft_here, index)
@@ -100,14 +107,14 @@ Line = InlineLine | ProcessLine
 
 
 @contextlib.contextmanager
-def lines_of(make: Callable[[], Worker], workers: int) -> Iterator[Sequence[Line]]:
-    """One line for each worker; ``make`` must be picklable for more than one."""
+def lines_of(workers: int) -> Iterator[Sequence[Line]]:
+    """One line for each worker; what they begin with must be picklable for more than one."""
     if workers == 1:
-        yield [InlineLine(make())]
+        yield [InlineLine()]
         return
     context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
-        pools = [ProcessPoolExecutor(1, context, _start_here, (make,)) for _ in range(workers)]
+        pools = [ProcessPoolExecutor(1, context, ignore_interrupts) for _ in range(workers)]
         yield [ProcessLine(stack.enter_context(pool)) for pool in pools]
 
 
@@ -121,9 +128,8 @@ def _done(result: Any) -> Future[Any]:
 _worker: Worker
 
 
-def _start_here(make: Callable[[], Worker]) -> None:
+def _begin_here(make: Callable[[], Worker]) -> None:
     global _worker  # noqa: PLW0603 - what a worker process is for
-    ignore_interrupts()
     _worker = make()
 
 

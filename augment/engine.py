@@ -88,13 +88,15 @@ def augment_file(
             workers,
             progress,
         )
-        if copies and not (out / "_manifest" / "about.json").exists():
-            _try_out(corpus, plan, seed)
-        about = _about(found, plan, copies, seed, keep_labels, exact)
-        store = Store.create(out, KIND, about, {"source": source.path.name})
-        if store.missing_slots():
-            make = partial(Worker, store, corpus, plan, copies, seed, keep_labels)
-            _Writing(store, corpus, copies if exact else 0, found.keys).run(make, found.rows)
+        with worker_errors(), lines_of(min(workers, found.blocks)) as lines:
+            if copies and not (out / "_manifest" / "about.json").exists():
+                _try_out(corpus, plan, seed)
+            about = _about(found, plan, copies, seed, keep_labels, exact)
+            store = Store.create(out, KIND, about, {"source": source.path.name})
+            if store.missing_slots():
+                for line in lines:
+                    line.begin(partial(Worker, store, corpus, plan, copies, seed, keep_labels))
+                _Writing(store, corpus, copies if exact else 0, found.keys).run(lines, found.rows)
         shutil.rmtree(scratch)
     return store
 
@@ -140,11 +142,11 @@ class _Writing:
     exact: int
     keys: KeySet
 
-    def run(self, make: Any, rows: int) -> None:
+    def run(self, lines: Sequence[Line], rows: int) -> None:
         done = {part.slot: part for part in self.store.parts()}
-        workers = min(self.corpus.workers, max(1, len(self.store.missing_slots())))
+        workers = len(lines)
         bar = tqdm(desc="augmenting", total=rows, unit=" rows", unit_scale=True, disable=not self.corpus.progress)
-        with bar, worker_errors(), lines_of(make, workers) as lines:
+        with bar:
             drafts: deque[Future[Drafted] | None] = deque()
             finished: deque[Future[Part]] = deque()
             ahead = 0

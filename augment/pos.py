@@ -74,7 +74,9 @@ class _Pool:
         self.until = np.cumsum(counts["count"].to_numpy())
         # The word of each occurrence, where that is no large table; else it is searched for, which takes longer.
         few = len(self.until) > 0 and self.until[-1] <= _MOST_OCCURRENCES
-        self.word_of = np.repeat(np.arange(len(self.until), dtype=np.int32), counts["count"].to_numpy()) if few else None
+        self.word_of = (
+            np.repeat(np.arange(len(self.until), dtype=np.int32), counts["count"].to_numpy()) if few else None
+        )
         edges = np.searchsorted(encoded.indices.to_numpy(), np.arange(len(self.tags) + 1))
         self.first_count = np.append(0, self.until)[edges]
 
