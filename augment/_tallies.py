@@ -214,7 +214,7 @@ class TextTally:
     def _split(self, table: pa.Table) -> Words:
         """The words of the texts of a table: all first texts, then all second ones."""
         texts = [table[name].combine_chunks() for name in self.inputs]
-        return split_words(pa.concat_arrays(texts), (self.mask_token,) if self.mask_token else ())
+        return split_words(pa.concat_arrays(texts), placeholders(self.mask_token))
 
 
 class CellTally:

@@ -25,6 +25,7 @@ from transferset import KeySet, Part, Source, StillhouseError, Store, Task, keys
 from transferset.files import claim_directory, directory_lock, writing
 from transferset.parameters import check_whole
 from transferset.transfer_set import KIND
+from transferset.words import placeholders
 
 from ._block import Places
 from ._choose import Drafted, choose_new
@@ -82,7 +83,7 @@ def augment_file(
             _cut_as(found, plan, copies),
             found.blocks,
             scratch,
-            whole_words(plan),
+            placeholders(plan.mask_token),
             plan.protect,
             Path(candidates) if candidates is not None else out / "_candidates",
             workers,
@@ -194,7 +195,7 @@ def _nothing_left_behind(out: Path, existed: bool) -> Iterator[None]:
 
 def _cut_as(found: Ingested, plan: Recipe, copies: int) -> str:
     """A hash of the rows, of how they are cut into blocks, and of what is one word: what learned tables depend on."""
-    decides = (found.fingerprint, found.blocks, copies, whole_words(plan), plan.protect)
+    decides = (found.fingerprint, found.blocks, copies, placeholders(plan.mask_token), plan.protect)
     return xxh3_128_hexdigest(repr(decides).encode())
 
 
@@ -207,11 +208,6 @@ def _check_workers(workers: int, plan: Recipe) -> None:
             raise StillhouseError(
                 f"workers: must be 1 for a recipe that cannot be sent to other processes, got {workers}: {error}"
             ) from None
-
-
-def whole_words(plan: Recipe) -> tuple[str, ...]:
-    """What counts as one word in the texts of a recipe: its mask token, or those that texts may come with."""
-    return (plan.mask_token,) if plan.mask_token is not None else ("[MASK]", "<mask>")
 
 
 def _about(found: Ingested, plan: Recipe, copies: int, seed: int, keep_labels: bool, exact: bool) -> dict[str, Any]:

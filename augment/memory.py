@@ -14,13 +14,14 @@ import pyarrow as pa
 
 from transferset import Keys, KeySet, Task, content_keys, feature_types, read_rows
 from transferset.in_memory import InMemory, is_table
+from transferset.words import placeholders
 
 from ._block import Places
 from ._choose import choose_new
 from ._corpus import Corpus, first_row
 from ._ingest import cut, even
 from ._rows import Copies, Plan, all_copies, originals
-from .engine import check_request, default_recipe, whole_words
+from .engine import check_request, default_recipe
 from .recipe import Augmenter, Recipe, as_recipe
 
 
@@ -141,4 +142,4 @@ def _corpus(source: InMemory, task: Task, recipe: Recipe, copies: int, models: P
         columns = {name: pa.array([], types[name] if types else pa.string()) for name in task.inputs}
         label = {} if task.label is None else {task.label: pa.array([], task.label_type)}
         tables = [pa.table({**columns, **label, "source": pa.array([], pa.int64())})]
-    return Corpus.in_memory(task, tables, whole=whole_words(recipe), protect=recipe.protect, models=models)
+    return Corpus.in_memory(task, tables, whole=placeholders(recipe.mask_token), protect=recipe.protect, models=models)

@@ -25,7 +25,7 @@ class Similar:
 
     >>> from augment import Mask, augment
     >>> augment(["a b"], [Mask(rate=0.5), Similar(words=1)], copies=50)["text"].to_pylist()
-    ['a b', '[MASK] b', 'a [MASK]']
+    ['a b', 'a [MASK]', '[MASK] b']
 
     Raises:
         StillhouseError: fewer than no words.

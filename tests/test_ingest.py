@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from augment import Mask, Ngram, augment_file
 from augment import _ingest as module
-from augment._ingest import _cut, ingest
+from augment._ingest import cut, ingest
 from transferset import Source, StillhouseError, Task, content_keys
 
 TEXT = Task("text", ("text",), "label")
@@ -90,7 +90,7 @@ def test_any_number_of_copies_makes_blocks_of_at_least_a_row(tmp_path, copies):
 def test_cutting_keeps_every_row(sizes, rows_each):
     values = iter(range(sum(sizes)))
     batches = [pa.record_batch({"text": [str(next(values)) for _ in range(size)]}) for size in sizes]
-    tables = list(_cut(iter(batches), rows_each))
+    tables = list(cut(iter(batches), rows_each))
     assert all(len(table) for table in tables)
     cells = [cell for table in tables for cell in table["text"].to_pylist()]
     assert cells == [str(i) for i in range(sum(sizes))]

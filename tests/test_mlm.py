@@ -336,7 +336,7 @@ def test_the_store_says_what_was_asked(tiny_masked_lm, tmp_path):
     about = Store.open(folder).about
     assert (about["context"], about["k"], about["max_length"]) == ("grouped", 4, 128)
     # The model always computes in float32.
-    assert set(about) == {"model", "context", "k", "max_length"}
+    assert set(about) == {"model", "context", "k", "max_length", "whole"}
     assert str(tiny_masked_lm) not in str(about)
     table = pa.concat_tables(Store.open(folder).tables())
     assert [len(offers) for offers in table["candidates"].to_pylist()] == [4, 4]

@@ -67,6 +67,15 @@ class Words:
         return strings_between(np.append(cuts, cuts[-1:]) if len(cuts) else cuts, self.data).take(every_second)
 
 
+def placeholders(mask_token: str | None) -> tuple[str, ...]:
+    """What counts as one word in the texts of a transfer set: its mask token, or those that texts may come with.
+
+    >>> placeholders("[M]"), placeholders(None)
+    (('[M]',), ('[MASK]', '<mask>'))
+    """
+    return (mask_token,) if mask_token is not None else ("[MASK]", "<mask>")
+
+
 def split_words(texts: pa.Array, whole: Sequence[str] = ()) -> Words:
     """Finds the words of B texts; each occurrence of a phrase in ``whole`` is one word.
 

@@ -77,7 +77,7 @@ def marked_text(text: str, edits: Sequence[Row], mask_token: str | None, colours
 
     With ``colours``, by rule, new words are coloured instead, and what was left out is dimmed.
     """
-    words = split_words(pa.array([text], pa.string()), (mask_token,) if mask_token else ())
+    words = split_words(pa.array([text], pa.string()), placeholders(mask_token))
     total, low, high, ngram = len(words.start), 0, len(words.start), ""
     for edit in edits:
         if edit["new"] is None:
