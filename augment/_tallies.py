@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transferset.words import Words, split_words
+from transferset.words import Words, placeholders, split_words
 
 from ._block import Flags, Places
 

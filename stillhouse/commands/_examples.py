@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from transferset import Part, TransferSet
-from transferset.words import Words, split_words
+from transferset.words import Words, placeholders, split_words
 
 #: Among so many successive originals the one is taken on which most rules were at work.
 _LOOKED_AT = 64
