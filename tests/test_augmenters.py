@@ -16,11 +16,10 @@ from augment import InSequence, OneOf, _ingest, augment, augment_file
 from augment._corpus import Corpus
 from augment._protect import protected_words
 from augment._rows import Plan, all_copies
-from augment.engine import whole_words
 from augment.recipe import Recipe, recipe_from_json
 from transferset import Source, StillhouseError, Task
 from transferset.parameters import build, describe, discover, parameters
-from transferset.words import split_words
+from transferset.words import placeholders, split_words
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -182,7 +181,7 @@ def corpus_in_blocks(data, recipe, block_rows=None):
     rows = table.append_column("source", pa.array(np.arange(len(table))))
     each = block_rows or max(1, len(rows))
     blocks = [rows.slice(start, each) for start in range(0, len(rows), each)]
-    return Corpus.in_memory(task, blocks, whole=whole_words(recipe), protect=recipe.protect)
+    return Corpus.in_memory(task, blocks, whole=placeholders(recipe.mask_token), protect=recipe.protect)
 
 
 def drawn(steps, data, copies, seed=0, block_rows=None, protect=()):
@@ -487,7 +486,7 @@ def test_protected_words_are_never_touched(name):
     texts = [*TEXTS, *AWKWARD]
     rate = {"rate": 0.9} if name in HAS_RATE else {}
     steps = [*([make("mask", rate=0.9)] if name in GATES else []), make(name, **rate)]
-    whole = whole_words(Recipe("test", tuple(steps)))
+    whole = placeholders(Recipe("test", tuple(steps)).mask_token)
     kept = [protected_words(split_words(pa.array([text]), whole), PROTECTED) for text in texts]
     assert all(flags.any() for flags in kept[: len(TEXTS)])
     made = drawn(steps, texts, copies=10, protect=PROTECTED)
