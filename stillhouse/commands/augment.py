@@ -64,8 +64,10 @@ def command(source: str, out: str, force: bool, **options: Any) -> None:
     SOURCE is a csv, tsv, jsonl, txt or Parquet file, or a directory of Parquet files.
 
     \b
-    Example:
+    Examples:
       stillhouse augment data/reviews.tsv --text text --label label --pos-tagger classes --out T
+      stillhouse augment pairs.tsv --text a --text-pair b --recipe tinybert --mlm-model DIR --vectors-source DIR --out P
+      stillhouse augment table.csv --features all --label class --copies 10 --out F
     """
     reading = {name: options.pop(name) for name in ("quote", "no_header", "encoding")}
     data = read_source(source, **reading)
