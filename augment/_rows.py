@@ -83,6 +83,16 @@ def originals(corpus: Corpus, index: int) -> pa.Table:
     return _table(corpus.task, rows, everything, none.astype(np.int32), inputs, no_edits, True)
 
 
+def in_order(own: pa.Table, drawn: Sequence[pa.Table], keep: Flags) -> tuple[pa.Table, Places]:
+    """The originals of a block and all its drawn copies as one table, and which rows to take, in order of source.
+
+    ``keep`` flags the copies that are kept, in the order in which they were drawn.
+    """
+    table = pa.concat_tables([own, *drawn])
+    chosen = np.concatenate([np.arange(len(own)), len(own) + np.flatnonzero(keep)])
+    return table, chosen[np.argsort(table["source"].to_numpy()[chosen], kind="stable")]
+
+
 def _table(
     task: Task, rows: pa.Table, row: Places, copy: Copies, inputs: list[pa.Array], edits: pa.Array, labels: bool
 ) -> pa.Table:

@@ -17,7 +17,7 @@ from transferset import Keys, Part, Store, content_keys, keys_to_arrow
 from ._block import Flags, Places
 from ._choose import Drafted
 from ._corpus import Corpus, first_row, ignore_interrupts
-from ._rows import Copies, Plan, all_copies, originals
+from ._rows import Copies, all_copies, in_order, originals
 from .recipe import Recipe
 
 
@@ -26,8 +26,7 @@ class Worker:
 
     def __init__(self, store: Store, corpus: Corpus, recipe: Recipe, copies: int, seed: int, keep_labels: bool) -> None:
         self.store, self.corpus, self.copies = store, corpus, copies
-        steps = [step.fit(corpus) for step in recipe.steps] if copies else []
-        self.plan = Plan(steps, recipe.pairs, seed, keep_labels)
+        self.plan = recipe.fitted(corpus, copies, seed, keep_labels)
         self.waiting: dict[int, list[tuple[pa.Table, Keys]]] = {}
         self.drawn: dict[int, int] = {}
 
@@ -47,10 +46,8 @@ class Worker:
         """Commits the originals and the copies to keep, flagged in the order in which they were drafted."""
         own = originals(self.corpus, index)
         drafts = self.waiting.pop(index)
-        table = pa.concat_tables([own, *(each for each, _ in drafts)])
+        table, chosen = in_order(own, [each for each, _ in drafts], keep)
         keys = np.concatenate([content_keys(self.corpus.task, own), *(each for _, each in drafts)])
-        chosen = np.flatnonzero(np.concatenate([np.ones(len(own), np.bool_), keep]))
-        chosen = chosen[np.argsort(table["source"].to_numpy()[chosen], kind="stable")]
         table = table.append_column("key", keys_to_arrow(keys)).take(pa.array(chosen))
         table = table.select([*self.corpus.task.columns, "source", "copy", "key", "edits"])
         notes = {

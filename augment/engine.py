@@ -31,7 +31,7 @@ from ._block import Places
 from ._choose import Drafted, choose_new
 from ._corpus import Corpus, worker_errors
 from ._ingest import Ingested, ingest
-from ._rows import Copies, Plan, all_copies
+from ._rows import Copies, all_copies
 from ._worker import Line, Worker, lines_of
 from .recipe import Augmenter, Recipe, as_recipe
 
@@ -125,8 +125,7 @@ def default_recipe(task: Task) -> str:
 
 def _try_out(corpus: Corpus, recipe: Recipe, seed: int) -> None:
     """Fits every step and runs it on no rows, so that a recipe that cannot work fails before anything is written."""
-    plan = Plan([step.fit(corpus) for step in recipe.steps], recipe.pairs, seed)
-    plan.draw_up(corpus, 0, *all_copies(0, 1))
+    recipe.fitted(corpus, 1, seed).draw_up(corpus, 0, *all_copies(0, 1))
 
 
 @dataclass

@@ -20,7 +20,7 @@ from ._block import Places
 from ._choose import choose_new
 from ._corpus import Corpus, first_row
 from ._ingest import cut, even
-from ._rows import Copies, Plan, all_copies, originals
+from ._rows import Copies, Plan, all_copies, in_order, originals
 from .engine import check_request, default_recipe
 from .recipe import Augmenter, Recipe, as_recipe
 
@@ -67,7 +67,7 @@ def augment(
     seen = KeySet()
     for index in range(corpus.blocks):
         seen.add(content_keys(task, corpus.rows(index)))
-    plan = Plan([step.fit(corpus) for step in made.steps] if copies else [], made.pairs, seed, keep_labels)
+    plan = made.fitted(corpus, copies, seed, keep_labels)
     blocks = _each_block(corpus, partial(_draw_block, plan, corpus, copies))
     chosen = [_choose(plan, corpus, index, seen, copies if exact else 0, drawn) for index, drawn in enumerate(blocks)]
     return pa.concat_tables(chosen).combine_chunks()
@@ -85,7 +85,7 @@ def preview(
     made, task = as_recipe(recipe), Task("text", ("text",))
     check_request(made, task, copies, seed, keep_labels=False)
     corpus = _corpus(InMemory.of(texts, "text"), task, made, copies, None)
-    plan = Plan([step.fit(corpus) for step in made.steps], made.pairs, seed)
+    plan = made.fitted(corpus, copies, seed)
     return pa.concat_arrays(_each_block(corpus, lambda index: plan.texts(corpus, index, copies)))
 
 
@@ -115,10 +115,8 @@ def _choose(plan: Plan, corpus: Corpus, index: int, seen: KeySet, exact: int, dr
         return drafted(tables[-1], content_keys(corpus.task, tables[-1]))
 
     keep = choose_new(seen, len(corpus.rows(index)), exact, drafted(*drawn), more)
-    own = originals(corpus, index)
-    kept = np.concatenate([np.arange(len(own)), len(own) + np.flatnonzero(keep)])
-    table = pa.concat_tables([own, *tables])
-    return table.take(pa.array(kept[np.argsort(table["source"].to_numpy()[kept], kind="stable")]))
+    table, chosen = in_order(originals(corpus, index), tables, keep)
+    return table.take(pa.array(chosen))
 
 
 def _guessed(source: InMemory, data: Any) -> Task:

@@ -33,7 +33,7 @@ from transferset.parameters import build, check_whole, describe, discover
 from ._compose import InSequence, OneOf, what_is_edited
 from ._corpus import Corpus
 from ._protect import check_protect
-from ._rows import PAIRS
+from ._rows import PAIRS, Plan
 from ._taggers import spoken_name
 from .mask import Mask
 
@@ -105,6 +105,11 @@ class Recipe:
             raise StillhouseError(f"recipe {self.name}: must be given {wanted}, got a task of kind {kind!r}")
         if self.protect and got == "features":
             raise StillhouseError(f"recipe {self.name}: protect is for words, got a task of kind {kind!r}")
+
+    def fitted(self, corpus: Corpus, copies: int, seed: int, keep_labels: bool = False) -> Plan:
+        """What is done to the blocks of a corpus; for no copies nothing is learned."""
+        steps = [step.fit(corpus) for step in self.steps] if copies else []
+        return Plan(steps, self.pairs, seed, keep_labels)
 
     @property
     def mask_token(self) -> str | None:

@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 from xxhash import xxh3_128
 
-from transferset import StillhouseError, Task, content_keys
+from transferset import Task, content_keys
+from transferset.files import hash_file
 from transferset.parameters import check_share, check_whole
 from transferset.pieces import Pieces, are_words, mean_vectors
 from transferset.pretrained import fingerprint, input_embeddings
-from transferset.vectors import first_vectors, read_vectors
+from transferset.vectors import existing_vectors, first_vectors, read_vectors
 
 from ._block import Block, Draft, Step
 from ._candidates import Candidates, carry_case, draw, has_offers, mark_of
@@ -113,7 +114,8 @@ class Vectors:
         distinct = block.words.strings.dictionary_encode()
         place = pc.index_in(distinct.dictionary.cast(pa.string()), value_set=words)
         row = pc.fill_null(place, -1).to_numpy().astype(np.int64)[distinct.indices.to_numpy()]
-        eligible = askable(block) & (row >= 0)
+        # The words that were looked up have letters; protected ones cannot be claimed.
+        eligible = row >= 0
         eligible[eligible] = has_offers(offers)[row[eligible]]
         places = draft.claim(self.rate, eligible)
         if self.rest:
@@ -181,11 +183,6 @@ def _source_mark(source: str) -> str:
     """What tells two sources apart: a hash of their content."""
     if not _is_file(source):
         return fingerprint(source)
-    path = Path(source)
-    if not path.is_file():
-        raise StillhouseError(f"{source}: must be a GloVe or word2vec file, got nothing there")
     digest = xxh3_128()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 24):
-            digest.update(piece)
+    hash_file(digest, existing_vectors(source))
     return digest.hexdigest()

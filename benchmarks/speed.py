@@ -30,7 +30,6 @@ from _peers_table import literal_munge, plain_munge
 from _peers_text import masked_once_per_word, masked_per_word, nlpaug_contextual, nlpaug_words, plain_tang, tagged
 
 from augment import Mlm, Munge, augment, augment_file, load_recipe, preview
-from augment._rows import Plan
 from augment.memory import _corpus, _each_block
 from augment.vectors import nearest_rows
 from transferset import Source, Task
@@ -72,7 +71,7 @@ def tang(given: argparse.Namespace) -> None:
     )
     recipe = load_recipe("tang2019")
     corpus = _corpus(InMemory.of(texts, "text"), Task("text", ("text",)), recipe, 20, None)
-    plan = Plan([step.fit(corpus) for step in recipe.steps], recipe.pairs, 0)
+    plan = recipe.fitted(corpus, 20, 0)
     sides["texts, tagged before"] = lambda: sum(map(len, _each_block(corpus, lambda i: plan.texts(corpus, i, 20))))
     sides["texts (preview), tagging included"] = lambda: len(preview(texts, recipe, 20))
     sides["table with edits, distinct (augment), tagging included"] = lambda: (

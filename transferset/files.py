@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from xxhash import xxh3_128
+
 from .errors import StillhouseError
 
 #: What a part of a store is called: its slot and the head of its checksum.
@@ -97,6 +99,13 @@ def write_file(path: Path, data: bytes | memoryview, scratch: Path | None = None
         finally:
             temporary.unlink(missing_ok=True)
         _sync_directory(path.parent)
+
+
+def hash_file(digest: xxh3_128, path: Path) -> None:
+    """Adds a file's bytes to a digest, a piece at a time."""
+    with path.open("rb") as file:
+        while piece := file.read(1 << 24):
+            digest.update(piece)
 
 
 def link_file(path: Path, data: bytes, scratch: Path) -> None:

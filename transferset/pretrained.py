@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from xxhash import xxh3_128
 
 from .errors import StillhouseError
+from .files import hash_file
 
 #: Files of a model's directory that decide what it says.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -71,11 +72,10 @@ def _load(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any, list[s
     import transformers
 
     _quieten()
-    folder = Path(name)
-    if folder.is_dir():
-        _check_folder(folder)
-    elif name.startswith((".", "/", "~")):
-        raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
+    if Path(name).is_dir():
+        _check_folder(Path(name))
+    else:
+        _check_hub_name(name)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
         # Weights that the files lack are drawn at random, and not from the caller's generator.
@@ -84,8 +84,7 @@ def _load(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any, list[s
                 name, dtype=getattr(torch, dtype), output_loading_info=True
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise StillhouseError(f"{name}: must be {what} and its tokenizer: {reason}") from None
+        raise StillhouseError(f"{name}: must be {what} and its tokenizer: {_reason(error)}") from None
     missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded.get("mismatched_keys", ()))
     return tokenizer, model, missing
 
@@ -99,9 +98,7 @@ def fingerprint(name: str) -> str:
     for pattern in (*_WEIGHTS, *_MEANING):
         for file in sorted(folder.glob(pattern)):
             digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 24):
-                    digest.update(block)
+            hash_file(digest, file)
     return digest.hexdigest()
 
 
@@ -118,13 +115,11 @@ def _revision(name: str) -> str | None:
     from transformers import AutoConfig
 
     _quieten()
-    if name.startswith((".", "/", "~")):
-        raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
+    _check_hub_name(name)
     try:
         return getattr(AutoConfig.from_pretrained(name), "_commit_hash", None)
     except (OSError, ValueError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise StillhouseError(f"{name}: must be a Hugging Face model, a directory or name: {reason}") from None
+        raise StillhouseError(f"{name}: must be a Hugging Face model, a directory or name: {_reason(error)}") from None
 
 
 def best_dtype() -> Literal["float32", "bfloat16"]:
@@ -140,6 +135,16 @@ def best_dtype() -> Literal["float32", "bfloat16"]:
 def longest_input(tokenizer: Any, model: Any) -> int:
     """The most tokens that both take, special ones included."""
     return min(int(tokenizer.model_max_length), _positions(model.config))
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what a library said."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _check_hub_name(name: str) -> None:
+    if name.startswith((".", "/", "~")):
+        raise StillhouseError(f"{name}: must be the directory of a Hugging Face model, got nothing there")
 
 
 def _check_folder(folder: Path) -> None:

@@ -26,7 +26,7 @@ def read_vectors(path: str | Path, words: Sequence[str]) -> Found:
     Raises:
         StillhouseError: no such file, not a file of vectors, or gensim is not installed.
     """
-    path = _existing(path)
+    path = existing_vectors(path)
     wanted = {*words, *(word.lower() for word in words)}
     with _vector_errors(path):
         width, stored = _read_binary(path, wanted) if path.suffix == ".bin" else _read_text(path, wanted)
@@ -42,26 +42,17 @@ def first_vectors(path: str | Path, most: int) -> tuple[list[str], npt.NDArray[n
     Raises:
         StillhouseError: as ``read_vectors``.
     """
-    path = _existing(path)
+    path = existing_vectors(path)
     with _vector_errors(path):
         if path.suffix == ".bin":
             stored = _load_binary(path, most)
             return list(stored.index_to_key), np.asarray(stored.vectors, np.float32)
-        found: Stored = {}
-        with path.open("rb") as file:
-            width, promised = _first_line(file)
-            before, number = 0 if promised is None else 1, 0
-            for number, line in enumerate(file, 1):
-                _read_line(line, number + before, width, promised is not None, None, found)
-                if len(found) >= most:
-                    break
-            else:
-                if promised not in (None, number):
-                    raise ValueError(f"its first line promises {promised} words, got {number}")
+        width, found = _read_text(path, None, most)
         return list(found), np.array(list(found.values()), np.float32).reshape(len(found), width)
 
 
-def _existing(path: str | Path) -> Path:
+def existing_vectors(path: str | Path) -> Path:
+    """The path of a file of vectors; raises StillhouseError where there is none."""
     path = Path(path)
     if not path.is_file():
         raise StillhouseError(f"{path}: must be a GloVe or word2vec file, got nothing there")
@@ -90,16 +81,18 @@ def _first_line(file: BinaryIO) -> tuple[int, int | None]:
     return width, promised
 
 
-def _read_text(path: Path, wanted: set[str]) -> tuple[int, Stored]:
+def _read_text(path: Path, wanted: set[str] | None, most: int | None = None) -> tuple[int, Stored]:
+    """The vectors of wanted words, or of all where None; with ``most`` no line is read after so many words."""
     found: Stored = {}
     with path.open("rb") as file:
         width, promised = _first_line(file)
-        line_number = 0 if promised is None else 1
-        for line in file:
-            line_number += 1
-            _read_line(line, line_number, width, promised is not None, wanted, found)
-    if promised is not None and line_number - 1 != promised:
-        raise ValueError(f"its first line promises {promised} words, got {line_number - 1}")
+        before, number = 0 if promised is None else 1, 0
+        for number, line in enumerate(file, 1):
+            _read_line(line, number + before, width, promised is not None, wanted, found)
+            if len(found) == most:
+                return width, found
+    if promised not in (None, number):
+        raise ValueError(f"its first line promises {promised} words, got {number}")
     return width, found
 
 
