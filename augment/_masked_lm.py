@@ -85,7 +85,7 @@ class MaskedLM:
             return
         doubled = 2 if self.context == "with_original" else 1
         lengths = np.array([len(row.pieces) * doubled for row in rows], np.int32)
-        order, bounds = plan_batches(lengths, np.zeros((len(rows), 2), np.uint64), self.batch_tokens)
+        order, bounds = plan_batches(lengths, self.batch_tokens)
         for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             batch = [rows[place] for place in order[first:last]]
             yield np.concatenate([row.asked for row in batch]), self._offers(batch)

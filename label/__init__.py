@@ -1,7 +1,20 @@
 """Teachers, and the labeller that asks one once for every distinct row."""
 
 from .engine import Labelled, label
-from .huggingface import Huggingface
-from .teacher import Encoded, Teacher
+from .ensemble import label_ensemble
+from .spec import load_teacher, load_teachers, teachers
+from .teacher import Answers, Description, Loaded, Request, Teacher
 
-__all__ = ["Encoded", "Huggingface", "Labelled", "Teacher", "label"]
+__all__ = [
+    "Answers",
+    "Description",
+    "Labelled",
+    "Loaded",
+    "Request",
+    "Teacher",
+    "label",
+    "label_ensemble",
+    "load_teacher",
+    "load_teachers",
+    "teachers",
+]

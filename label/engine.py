@@ -1,188 +1,258 @@
 """Labels a transfer set: each distinct row once, longest first, into the cache.
 
-The batches are planned over all distinct rows of the transfer set, labelled or not, by length and key. So a run
-that was killed and resumed computes the same batches as one that was not, and gets the same logits.
+The work is cut into chunks that depend on the transfer set alone, so a run that was killed and goes on asks about the
+same rows together and gets the same numbers. A chunk is worked on by one process at a time, and its rows are
+committed together; so any number of processes may label one transfer set, or several, into one cache.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, Protocol, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from tqdm import tqdm
+from xxhash import xxh3_64_hexdigest
 
-from transferset import Keys, KeySet, LogitCache, StillhouseError, TransferSet, find_keys, keys_from_arrow, sort_keys
-from transferset.batches import plan_batches
-from transferset.files import claim_directory, directory_lock
+from transferset import LogitCache, StillhouseError, Store, TransferSet, unknown
+from transferset.files import claim_directory, directory_lock, file_lock
+from transferset.logit_cache import KIND
 
-from .teacher import Teacher
+from ._claims import Claims
+from ._rows import DistinctRows, Numbers, distinct_rows, sample_rows
+from ._threads import Threads
+from .teacher import Answers, Description, Request, Signal, Teacher
 
+Engine = Literal["local", "ray"]
+Storage = Literal["float32", "float16"]
 #: A part is committed after this many rows or seconds, whichever comes first: the most that a kill can lose.
 PART_ROWS = 16_384
 PART_SECONDS = 30.0
+#: Rows that a teacher may settle its open choices on.
+SAMPLE_ROWS = 512
+#: How often a process that has nothing left to do looks whether another one has died or is done.
+_WAIT_SECONDS = 0.5
+
+
+class Pool(Protocol):
+    """Where a teacher is asked: in threads of this process, or on other machines."""
+
+    @property
+    def description(self) -> Description:
+        """The teacher's."""
+        ...
+
+    def kept(self) -> Mapping[str, bytes]:
+        """The teacher's files."""
+        ...
+
+    def answers(self, chunks: Iterator[tuple[int, pa.Table]]) -> Generator[tuple[int, Answers], None, None]:
+        """Answers to numbered chunks, in any order; few are taken ahead of those answered."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what was started."""
+        ...
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a run did: rows in the transfer set, distinct ones, those labelled now, those cut; seconds for the new."""
+    """What a run did.
+
+    Attributes:
+        rows, distinct: of the transfer set.
+        labelled, cut: rows that this run added to the cache, and those of them that were longer than the teacher takes.
+        seconds: from the first question to the last answer.
+        teacher: what was asked.
+    """
 
     rows: int
     distinct: int
     labelled: int
     cut: int
     seconds: float
+    teacher: Description
 
 
 def label(
     transfer: TransferSet,
     teacher: Teacher,
     out: Path | str,
+    signals: Sequence[Signal] | None = None,
+    storage: Storage = "float32",
     name: str = "",
-    batch_tokens: int = 2048,
+    engine: Engine = "local",
     progress: bool = False,
 ) -> Labelled:
-    """Writes the teacher's logits for every row of a transfer set that the cache in ``out`` lacks.
+    """Writes the teacher's signals for every row of a transfer set that the cache in ``out`` lacks.
 
     Args:
+        signals: what to ask for; by default the first that the teacher gives.
         name: what the manifest calls the teacher.
-        batch_tokens: tokens in a forward pass, padding included.
+        storage: in what precision the cache keeps the signals.
+        engine: ``ray`` asks actors of a Ray cluster; this process alone writes.
 
     Raises:
-        StillhouseError: other classes, a cache of another teacher, logits that are not finite; what was
+        StillhouseError: other classes, a cache of another teacher, answers that are not finite; what was
             committed stays.
     """
-    if batch_tokens < 1:
-        raise StillhouseError(f"batch-tokens: must be at least 1, got {batch_tokens}")
-    out = Path(out)
-    classes = teacher.classes(transfer.task)
+    out, signals = Path(out), _checked(signals, teacher)
+    for what, given, known in (("engine", engine, Engine), ("storage", storage, Storage)):
+        if given not in get_args(known):
+            raise unknown(what, given, get_args(known))
+    claim_directory(out)
+    _sweep(out)
+    with directory_lock(out, "shared", wait=True):
+        # One process settles what is open, such as the precision; those that come while it does find it settled.
+        with file_lock(out / "_manifest" / "settling", "exclusive", wait=True):
+            pool = _pool(transfer, teacher, out, signals, engine)
+            cache = _cache(transfer, pool.description, out, storage, name)
+        with closing(pool):
+            cache.keep(pool.kept())
+            rows = distinct_rows(transfer, cache.has, out / "_scratch", progress)
+            run = _Run(rows, cache, pool, progress)
+            run.go()
+    _sweep(out)
+    return Labelled(rows.rows, len(rows.keys), run.labelled, run.cut, run.seconds, pool.description)
+
+
+def _sweep(out: Path) -> None:
+    """Removes what killed runs left, unless others are at work."""
+    with suppress(StillhouseError):
+        Store.open(out, KIND).gc()
+
+
+def _checked(signals: Sequence[Signal] | None, teacher: Teacher) -> tuple[Signal, ...]:
+    """The wanted signals, each once, in their standard order."""
+    if signals is None:
+        return teacher.gives[:1]
+    for each in signals:
+        if each not in teacher.gives:
+            raise unknown("signals: of this teacher each", each, teacher.gives)
+    if not signals:
+        raise StillhouseError(f"signals: must name at least one of {', '.join(teacher.gives)}, got none")
+    return tuple(each for each in get_args(Signal) if each in signals)
+
+
+def _pool(transfer: TransferSet, teacher: Teacher, out: Path, signals: tuple[Signal, ...], engine: Engine) -> Pool:
+    exists = (out / "_manifest" / "about.json").exists()
+    made = Store.open(out, KIND).about if exists else None
+    sample = None if exists else sample_rows(transfer, SAMPLE_ROWS)
+    request = Request(transfer.task, signals, transfer.mask_token, made, sample, transfer.store.rows())
+    if engine == "ray":
+        from ._ray import RayPool
+
+        return RayPool(teacher, request)
+    return Threads(teacher.load(request))
+
+
+def _cache(transfer: TransferSet, teacher: Description, out: Path, storage: Storage, name: str) -> LogitCache:
     about = {
-        **teacher.identity(transfer.mask_token),
+        **teacher.identity,
         "inputs": transfer.task.kind,
         "target": transfer.task.target,
-        "classes": list(classes),
-        "outputs": len(classes) or 1,
+        "classes": list(teacher.classes),
+        "signals": dict(teacher.widths),
+        "storage": storage,
     }
-    claim_directory(out)
-    with directory_lock(out, "exclusive"):
-        cache = LogitCache.create(out, about, {"teacher": name})
-        cache.store.remove_orphans()
-        if not (cache.teacher_folder / "embeddings.safetensors").exists():
-            teacher.keep(cache.teacher_folder)
-        work = _collect(transfer, cache, teacher, progress)
-        started = time.monotonic()
-        _label(work, cache, teacher, batch_tokens, progress)
-        seconds = time.monotonic() - started
-        cache.store.remove_orphans()
-    return Labelled(work.rows, len(work.keys), int(work.pending.sum()), work.cut, seconds)
+    return LogitCache.create(out, about, {"teacher": name, **teacher.made_with})
 
 
-@dataclass(frozen=True)
-class _Work:
-    """The U distinct rows of a transfer set.
+@dataclass
+class _Run:
+    """The labelling of rows: chunks that are claimed, asked about, and committed some together."""
 
-    Attributes:
-        keys: (U, 2).
-        lengths: (U,) in tokens.
-        pending: (U,) whether the cache lacks them.
-        source: (U,) the source row of the first of each.
-        start: (U,) where the tokens of a pending row begin in ``ids``.
-        ids, types: the tokens of the pending rows, end to end.
-        rows, cut: rows of the transfer set; pending rows that were cut.
-    """
+    rows: DistinctRows
+    cache: LogitCache
+    pool: Pool
+    progress: bool
+    labelled: int = 0
+    cut: int = 0
+    seconds: float = 0.0
+    _answered: list[tuple[int, Numbers, Answers]] = field(default_factory=list)
+    _since: float = 0.0
 
-    keys: Keys
-    lengths: npt.NDArray[np.int32]
-    pending: npt.NDArray[np.bool_]
-    source: npt.NDArray[np.int64]
-    start: npt.NDArray[np.int64]
-    ids: npt.NDArray[np.int32]
-    types: npt.NDArray[np.uint8] | None
-    rows: int
-    cut: int
+    def go(self) -> None:
+        """Labels all that is pending, and waits for what other processes are about to."""
+        started = self._since = time.monotonic()
+        chunks = self.rows.chunks(self.pool.description)
+        left = [number for number, chunk in enumerate(chunks) if (self.rows.place[chunk] >= 0).any()]
+        saved = 1 - len(self.rows.keys) / max(1, self.rows.rows)
+        plan = xxh3_64_hexdigest(b"".join(self.rows.keys[chunk].tobytes() for chunk in chunks))
+        bar = tqdm(desc="labelling", total=self.rows.pending, unit=" texts", disable=not self.progress, smoothing=0.0)
+        bar.set_postfix_str(f"{saved:.0%} saved as duplicates", refresh=False)
+        with bar, closing(Claims(self.cache.store.path / "_scratch" / f"claims-{plan}")) as claims:
+            while left:
+                busy = self._pass(chunks, left, claims, bar)
+                if busy:
+                    time.sleep(_WAIT_SECONDS)
+                left = busy
+        self.seconds = time.monotonic() - started
 
+    def _pass(self, chunks: list[Numbers], left: list[int], claims: Claims, bar: tqdm) -> list[int]:
+        """Asks about each of some chunks unless another process has it; those, in order."""
+        busy: list[int] = []
+        asked: dict[int, Numbers] = {}
 
-def _collect(transfer: TransferSet, cache: LogitCache, teacher: Teacher, progress: bool) -> _Work:
-    """Finds the distinct rows and tokenizes those that the cache lacks."""
-    known, known_lengths = cache.tokens()
-    order = sort_keys(known)
-    known, known_lengths = known[order], known_lengths[order]
-    seen = KeySet()
-    columns: list[tuple[Keys, npt.NDArray[np.int32], npt.NDArray[np.bool_], npt.NDArray[np.int64]]] = []
-    ids, types, rows, cut = [np.zeros(0, np.int32)], [np.zeros(0, np.uint8)], 0, 0
-    total = transfer.store.rows()
-    with tqdm(desc="tokenizing", total=total, unit=" rows", unit_scale=True, disable=not progress) as bar:
-        for table in _pieces(transfer):
-            keys = keys_from_arrow(table["key"])
-            new = np.flatnonzero(seen.add(keys))
-            place = find_keys(known, keys[new])
-            pending = place < 0
-            lengths = np.zeros(len(new), np.int32)
-            lengths[~pending] = known_lengths[place[~pending]]
-            if pending.any():
-                encoded = teacher.encode(transfer.task, table.take(pa.array(new[pending])), transfer.mask_token)
-                lengths[pending] = encoded.lengths
-                ids.append(encoded.ids)
-                if encoded.types is not None:
-                    types.append(encoded.types)
-                cut += encoded.cut
-            columns.append((keys[new], lengths, pending, table["source"].to_numpy()[new]))
-            rows += len(table)
-            bar.update(len(table))
-    keys, lengths, pending, source = (np.concatenate(each) for each in zip(*columns, strict=True))
-    taken = np.where(pending, lengths, 0)
-    flat_types = np.concatenate(types) if len(types) > 1 else None
-    return _Work(keys, lengths, pending, source, np.cumsum(taken) - taken, np.concatenate(ids), flat_types, rows, cut)
+        def questions() -> Iterator[tuple[int, pa.Table]]:
+            for number in left:
+                if not claims.take(number):
+                    busy.append(number)
+                    continue
+                self.cache.refresh()
+                lacking = chunks[number][self.rows.place[chunks[number]] >= 0]
+                # What another process committed before it let go of the chunk is known from here on.
+                pending = lacking[~self.cache.has(self.rows.keys[lacking])]
+                bar.update(len(lacking) - len(pending))
+                if len(pending):
+                    asked[number] = pending
+                    yield number, self.rows.spool.take(self.rows.place[pending])
+                else:
+                    claims.release(number)
 
+        try:
+            with closing(self.pool.answers(questions())) as every:
+                for number, answers in every:
+                    self._check(asked[number], answers)
+                    self._answered.append((number, asked.pop(number), answers))
+                    bar.update(len(self._answered[-1][1]))
+                    waiting = sum(len(rows) for _, rows, _ in self._answered)
+                    if waiting >= PART_ROWS or time.monotonic() - self._since > PART_SECONDS:
+                        self._commit(claims)
+        finally:
+            # An error, or the user, ends the run: what is answered is not lost.
+            self._commit(claims)
+        return busy
 
-def _pieces(transfer: TransferSet, rows: int = 8192) -> Iterator[pa.Table]:
-    for table in transfer.tables([*transfer.task.inputs, "key", "source"]):
-        for start in range(0, len(table), rows):
-            yield table.slice(start, rows)
+    def _commit(self, claims: Claims) -> None:
+        answered, self._answered, self._since = self._answered, [], time.monotonic()
+        if not answered:
+            return
+        rows = np.concatenate([each for _, each, _ in answered])
+        signals = {
+            name: np.concatenate([answers.signals[name] for _, _, answers in answered]) for name in self.cache.widths
+        }
+        cut = sum(answers.cut for _, _, answers in answered)
+        self.labelled += self.cache.append(self.rows.keys[rows], signals, cut)
+        self.cut += cut
+        for number, _, _ in answered:
+            claims.release(number)
 
-
-def _label(work: _Work, cache: LogitCache, teacher: Teacher, batch_tokens: int, progress: bool) -> None:
-    order, bounds = plan_batches(work.lengths, work.keys, batch_tokens)
-    done: list[npt.NDArray[np.int64]] = []
-    logits: list[npt.NDArray[np.float32]] = []
-    since = time.monotonic()
-    todo = int(work.pending.sum())
-    bar = tqdm(desc="labelling", total=todo, unit=" texts", disable=not progress, smoothing=0.1)
-    with bar:
-        for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            rows = order[first:last]
-            rows = rows[work.pending[rows]]
-            if not len(rows):
-                continue
-            logits.append(_forward(work, rows, cache, teacher))
-            done.append(rows)
-            bar.update(len(rows))
-            if sum(len(each) for each in done) >= PART_ROWS or time.monotonic() - since > PART_SECONDS:
-                _commit(work, cache, done, logits)
-                done, logits, since = [], [], time.monotonic()
-        if done:
-            _commit(work, cache, done, logits)
-
-
-def _forward(work: _Work, rows: npt.NDArray[np.int64], cache: LogitCache, teacher: Teacher) -> npt.NDArray[np.float32]:
-    spans = [slice(start, start + length) for start, length in zip(work.start[rows], work.lengths[rows], strict=True)]
-    types = None if work.types is None else [work.types[span] for span in spans]
-    logits = teacher.logits([work.ids[span] for span in spans], types)
-    if logits.shape != (len(rows), cache.outputs):
-        raise StillhouseError(f"teacher: must give logits of shape {(len(rows), cache.outputs)}, got {logits.shape}")
-    wrong = np.flatnonzero(~np.isfinite(logits).all(1))
-    if len(wrong):
-        row, got = int(work.source[rows[wrong[0]]]), logits[wrong[0]].tolist()
-        raise StillhouseError(f"teacher: logits must be finite, got {got} for a text made from source row {row + 1}")
-    return logits
-
-
-def _commit(
-    work: _Work, cache: LogitCache, done: list[npt.NDArray[np.int64]], logits: list[npt.NDArray[np.float32]]
-) -> None:
-    rows = np.concatenate(done)
-    cache.append(work.keys[rows], np.concatenate(logits), work.lengths[rows])
+    def _check(self, rows: Numbers, answers: Answers) -> None:
+        for name, width in self.cache.widths.items():
+            values = answers.signals.get(name)
+            if values is None or values.shape != (len(rows), width):
+                got = "none" if values is None else str(values.shape)
+                raise StillhouseError(f"teacher: {name} must have shape {(len(rows), width)}, got {got}")
+            wrong = np.flatnonzero(~np.isfinite(values).all(1))
+            if len(wrong):
+                source, got = int(self.rows.source[rows[wrong[0]]]), values[wrong[0]][:8].tolist()
+                raise StillhouseError(
+                    f"teacher: {name} must be finite, got {got} for row {source + 1} of the source or a copy of it:"
+                    " what was committed is safe"
+                )

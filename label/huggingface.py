@@ -1,137 +1,88 @@
-"""A Hugging Face sequence-classification model as the teacher."""
+"""A Hugging Face sequence classifier as the teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
+from transferset import StillhouseError, Task
 
-from transferset import StillhouseError, Task, unknown
-from transferset.files import write_file
-from transferset.pretrained import best_dtype, fingerprint, load_pretrained, longest_input
+from ._options import check_options
+from .teacher import Request, Signal
 
-from .teacher import Encoded
-
-Dtype = Literal["auto", "float32", "bfloat16"]
+if TYPE_CHECKING:
+    from ._loaded import LoadedTransformer, Reading
 
 
+@dataclass(frozen=True)
 class Huggingface:
-    """A fine-tuned model and its tokenizer, in eval mode.
+    """A fine-tuned model of any architecture and its tokenizer, for texts or pairs; always in eval mode.
 
-    ``dtype`` ``auto`` is bfloat16 where the processor computes in it, float32 elsewhere. ``max_length`` is in
-    tokens, special ones included; by default as many as the model takes.
+    Gives logits for one label, several, or a score, and in the same pass ``embedding``, the mean of the last hidden
+    states over the tokens (or that of [CLS]), and ``hidden``, the [CLS] vectors of some layers (BERT-PKD, arXiv
+    1908.09355, section 3.2).
 
     Raises:
-        StillhouseError: no such model, no tokenizer, no classifier, or a length the model cannot take.
+        StillhouseError: a value out of range.
     """
 
-    def __init__(self, name: str, max_length: int | None = None, dtype: Dtype = "auto") -> None:
-        if dtype not in get_args(Dtype):
-            raise unknown("dtype", dtype, get_args(Dtype))
-        self.name = name
-        self.dtype = best_dtype() if dtype == "auto" else dtype
-        self.tokenizer, self.model = load_pretrained(
-            name, "AutoModelForSequenceClassification", "a sequence-classification model", self.dtype
-        )
-        longest = longest_input(self.tokenizer, self.model)
-        self.max_length = longest if max_length is None else max_length
-        fewest = self.tokenizer.num_special_tokens_to_add(pair=True) + 2
-        if not fewest <= self.max_length <= longest:
-            raise StillhouseError(f"max-length: must be between {fewest} and {longest}, got {max_length}")
+    gives: ClassVar[tuple[Signal, ...]] = ("logits", "embedding", "hidden")
 
-    def identity(self, mask_token: str | None) -> dict[str, Any]:
-        """Hash of weights, config and tokenizer; maximum length; precision; the mask token if it is not its own."""
-        rendered = mask_token if self._own_mask(mask_token) is not None else None
-        return {
-            "teacher": fingerprint(self.name),
-            "max_length": self.max_length,
-            "dtype": self.dtype,
-            "mask_token": rendered,
-        }
+    name: Annotated[str, "directory or hub name"]
+    max_length: Annotated[int | None, "most tokens of a row; by default as many as the teacher takes"] = None
+    dtype: Annotated[str, "precision: auto, float32, bfloat16, onnx (float32 in ONNX Runtime) or int8"] = "auto"
+    batch_tokens: Annotated[int | None, "tokens in a forward pass, by default 1024, on a GPU 32768"] = None
+    pooling: Annotated[str, "what makes the embedding of a text: mean of its tokens, or cls"] = "mean"
+    hidden_layers: Annotated[str, "layers whose [CLS] vectors hidden holds: all, or numbers such as 2,4,6"] = "all"
 
-    def classes(self, task: Task) -> tuple[str, ...]:
-        """Matched by name, or by order where the model has only default names (``LABEL_0``)."""
-        if task.kind == "features":
-            raise StillhouseError(f"{self.name}: must be given texts, got a transfer set of features")
-        count = self.model.config.num_labels
-        names = [str(self.model.config.id2label[i]) for i in range(count)]
-        if task.target == "regression":
-            if count != 1:
-                raise StillhouseError(f"{self.name}: must give 1 score for regression, got {count} classes")
-            return ()
-        if not task.classes:
-            return tuple(names)
-        default = names == [f"LABEL_{i}" for i in range(count)]
-        if default and count == len(task.classes):
-            return task.classes
-        by_lower = {each.lower(): each for each in task.classes}
-        if not default and sorted(name.lower() for name in names) == sorted(by_lower):
-            return tuple(by_lower[name.lower()] for name in names)
-        raise StillhouseError(
-            f"{self.name}: classes must be those of the task ({', '.join(task.classes)}), got {', '.join(names)}"
-        )
+    def __post_init__(self) -> None:
+        check_options(self)
 
-    def encode(self, task: Task, rows: pa.Table, mask_token: str | None) -> Encoded:
-        """Tokenized once, without padding; texts that are too long are cut at their end."""
-        columns = [self._render(rows[name], mask_token).to_pylist() for name in task.inputs]
-        encodings = self.tokenizer(
-            *columns,
-            truncation=True,
-            max_length=self.max_length,
-            return_attention_mask=False,
-            return_token_type_ids=task.kind == "pair",
-            return_length=False,
-        )
-        ids: list[list[int]] = encodings["input_ids"]
-        lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-        cut = sum(1 for row in encodings.encodings or () if row.overflowing)
-        types = encodings.get("token_type_ids")
-        flat = np.fromiter((i for row in ids for i in row), np.int32, int(lengths.sum()))
-        flat_types = np.fromiter((i for row in types for i in row), np.uint8, len(flat)) if types else None
-        return Encoded(flat, flat_types, lengths, cut)
+    def load(self, request: Request) -> LoadedTransformer:
+        """The model; classes are matched by name, or by order where it has only default names (``LABEL_0``)."""
+        from ._loaded import Kind, load_transformer
 
-    def logits(self, ids: Sequence[npt.NDArray[np.int32]], types: Sequence[Any] | None) -> npt.NDArray[np.float32]:
-        """One forward pass over rows padded to the longest of them."""
-        import torch
+        kind = Kind("AutoModelForSequenceClassification", "a sequence-classification model", self._read)
+        return load_transformer(self, request, kind)
 
-        width = max(len(row) for row in ids)
-        padded = np.full((len(ids), width), self.model.config.pad_token_id, np.int64)
-        mask = np.zeros((len(ids), width), np.int64)
-        inputs = {"input_ids": padded, "attention_mask": mask}
-        if types is not None:
-            inputs["token_type_ids"] = np.zeros((len(ids), width), np.int64)
-        for place, row in enumerate(ids):
-            padded[place, : len(row)] = row
-            mask[place, : len(row)] = 1
-            if types is not None:
-                inputs["token_type_ids"][place, : len(row)] = types[place]
-        device = self.model.device
-        with torch.inference_mode():
-            output = self.model(**{name: torch.from_numpy(array).to(device) for name, array in inputs.items()})
-        logits: npt.NDArray[np.float32] = output.logits.float().cpu().numpy()
-        return logits
+    def _read(self, tokenizer: Any, model: Any, request: Request) -> Reading:
+        from ._loaded import Reading, hidden_layers
+        from ._transformer import Signals
 
-    def keep(self, folder: Path) -> None:
-        """``tokenizer.json`` and ``embeddings.safetensors`` (V, H), float16."""
-        import torch
-        from safetensors.torch import save
+        classes = match_classes(self.name, model.config, request.task)
+        layers = hidden_layers(self.hidden_layers, model) if "hidden" in request.signals else ()
+        width = model.config.hidden_size
+        widths = {"logits": len(classes) or 1, "embedding": width, "hidden": width * len(layers)}
+        settings: dict[str, Any] = {}
+        if "embedding" in request.signals:
+            settings["pooling"] = self.pooling
+        if "hidden" in request.signals:
+            settings["hidden_layers"] = list(layers)
+        signals = Signals(model, request.signals, self.pooling, layers=layers)
+        return Reading(signals, classes, {name: widths[name] for name in request.signals}, settings)
 
-        folder.mkdir(parents=True, exist_ok=True)
-        table = self.model.get_input_embeddings().weight.detach().to(torch.float16).cpu().contiguous()
-        # The embeddings come last: where they are, both are.
-        write_file(folder / "tokenizer.json", self.tokenizer.backend_tokenizer.to_str().encode())
-        write_file(folder / "embeddings.safetensors", save({"embeddings": table}))
 
-    def _render(self, texts: pa.ChunkedArray, mask_token: str | None) -> pa.ChunkedArray:
-        own = self._own_mask(mask_token)
-        return texts if own is None else pc.replace_substring(texts, mask_token, own)
+def match_classes(name: str, config: Any, task: Task) -> tuple[str, ...]:
+    """The task's classes in the order of a model's logits; empty for a score.
 
-    def _own_mask(self, mask_token: str | None) -> str | None:
-        """What the tokenizer reads in place of the transfer set's mask token; None where nothing is to be done."""
-        own: str | None = self.tokenizer.mask_token or self.tokenizer.unk_token
-        return None if mask_token in (None, own) else own
+    Raises:
+        StillhouseError: they are not the same; both are shown.
+    """
+    count = config.num_labels
+    names = [str(config.id2label[number]) for number in range(count)]
+    if task.target == "regression":
+        if count != 1:
+            raise StillhouseError(f"{name}: must give 1 score for regression, got {count} classes")
+        return ()
+    if not task.classes:
+        return tuple(names)
+    default = names == [f"LABEL_{number}" for number in range(count)]
+    if default and count == len(task.classes):
+        return task.classes
+    by_lower = {each.lower(): each for each in task.classes}
+    if not default and sorted(each.lower() for each in names) == sorted(by_lower):
+        return tuple(by_lower[each.lower()] for each in names)
+    raise StillhouseError(
+        f"{name}: classes must be the {len(task.classes)} of the task ({', '.join(task.classes)}),"
+        f" got {count} ({', '.join(names)})"
+    )

@@ -1,11 +1,15 @@
-"""What a teacher is."""
+"""What a teacher is: a frozen dataclass of options, and the model that it loads.
+
+A new teacher is a new file in this folder: a dataclass that bears the file's name, whose first field is what the user
+gave as the teacher (``sklearn:FILE`` makes ``Sklearn("FILE")``) and whose other fields are its options, with a method
+``load``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,46 +17,95 @@ import pyarrow as pa
 
 from transferset import Task
 
+Signal = Literal["logits", "embedding", "hidden"]
+#: A row of numbers for each of B rows: (B, width of the signal).
+Matrix = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True)
-class Encoded:
-    """B rows as the teacher reads them, laid end to end.
+class Request:
+    """What is asked of a teacher.
 
     Attributes:
-        ids: (sum of lengths,) token ids.
-        types: (sum of lengths,) which text of a pair each token is from; None for single texts.
-        lengths: (B,) tokens of each row.
-        cut: how many rows were longer than the teacher takes, and were cut.
+        task: the columns of the rows that will come, and the classes.
+        signals: what to give for each row.
+        mask_token: what stands for a masked word in the texts; the teacher reads it as its own.
+        made: the identity that the cache was made with, for a cache that exists: the teacher settles open choices
+            (``dtype`` ``auto``) as they were settled then.
+        sample: some of the rows, drawn at random, to settle open choices on.
+        rows: how many will be asked for.
     """
 
-    ids: npt.NDArray[np.int32]
-    types: npt.NDArray[np.uint8] | None
-    lengths: npt.NDArray[np.int32]
-    cut: int
+    task: Task
+    signals: tuple[Signal, ...] = ("logits",)
+    mask_token: str | None = None
+    made: Mapping[str, Any] | None = None
+    sample: pa.Table | None = None
+    rows: int = 0
 
 
-class Teacher(Protocol):
-    """A model that gives logits for rows of tokens."""
+@dataclass(frozen=True)
+class Description:
+    """A loaded teacher in plain values.
 
-    def identity(self, mask_token: str | None) -> dict[str, Any]:
-        """What its logits depend on: hash of the weights, length, precision, a mask token that it reads as its own.
+    Attributes:
+        identity: what its answers depend on: hash of the weights, length, precision. Another identity is another
+            cache.
+        classes: the task's classes in the order of its logits; empty where it gives a score, or no logits.
+        widths: how many numbers each signal has a row: of ``logits`` C, of ``embedding`` H.
+        made_with: what is worth knowing besides, such as the fidelity of a fast backend.
+        chunk_rows: the most rows that it is asked about in one call.
+        chunk_bytes: the most bytes of text in one call, for a teacher whose rows come by length, longest first; None
+            for one that takes them as they come.
+        workers: how many threads of a process may ask it at once.
+    """
 
-        Another identity is another cache.
+    identity: Mapping[str, Any]
+    classes: tuple[str, ...]
+    widths: Mapping[str, int]
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+    chunk_rows: int = 65_536
+    chunk_bytes: int | None = None
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a teacher says of B rows: each signal, (B, width), and how many rows were too long and were cut."""
+
+    signals: Mapping[str, Matrix]
+    cut: int = 0
+
+
+class Loaded(Protocol):
+    """A teacher that is ready to be asked."""
+
+    @property
+    def description(self) -> Description:
+        """What it is and how it wants to be asked."""
+        ...
+
+    def answer(self, rows: pa.Table) -> Answers:
+        """Its signals for B rows: a table of the task's input columns.
+
+        The same rows in the same order give the same bits, in any thread or process of a machine.
         """
         ...
 
-    def classes(self, task: Task) -> tuple[str, ...]:
-        """The task's classes in the order of this teacher's logits; raises StillhouseError where they differ."""
+    def kept(self) -> Mapping[str, bytes]:
+        """Files that students may want of it, such as its tokenizer and input embeddings: name and content."""
         ...
 
-    def encode(self, task: Task, rows: pa.Table, mask_token: str | None) -> Encoded:
-        """The rows in tokens; ``mask_token`` in a text becomes the teacher's own."""
-        ...
 
-    def logits(self, ids: Sequence[Any], types: Sequence[Any] | None) -> npt.NDArray[np.float32]:
-        """The logits, (B, C), of B rows of token ids."""
-        ...
+class Teacher(Protocol):
+    """The options of a teacher.
 
-    def keep(self, folder: Path) -> None:
-        """Writes what students may want of the teacher, its tokenizer and input embeddings, into a folder."""
+    Attributes:
+        gives: the signals it can give; the first is what it gives where none is asked for.
+    """
+
+    gives: ClassVar[tuple[Signal, ...]]
+
+    def load(self, request: Request) -> Loaded:
+        """The teacher, ready to be asked; raises StillhouseError where it cannot give what is requested."""
         ...

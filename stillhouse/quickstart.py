@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from augment import augment_file, load_recipe
-from label import Huggingface, label
+from label import label, load_teacher
 from students import Student, Training, evaluate, load_architecture, load_objective, train
 from transferset import LogitCache, Source, StillhouseError, Task, TransferSet, content_keys, read_rows
 from transferset.parameters import check_at_least
@@ -63,9 +63,9 @@ def run(out: Path, seed: int = 0) -> list[Row]:
         augment_file(Source(data / "train.tsv"), _TASK, out / "T", recipe, COPIES, seed, progress=True)
         transfer = TransferSet.open(out / "T")
     with _stage("3. the logit cache: the teacher labels each distinct text once"):
-        teacher = Huggingface(str(teacher_folder))
-        label(transfer, teacher, out / "L", str(teacher_folder), progress=True)
-        rows = [_teacher_row(teacher, transfer.task, data / "test.tsv", out)]
+        teacher = load_teacher(str(teacher_folder))
+        label(transfer, teacher, out / "L", name=str(teacher_folder), progress=True)
+        rows = [_teacher_row(transfer.task, data / "test.tsv", out)]
     with _stage("4. two students: one on gold labels, one on the transfer set"):
         cache = LogitCache.open(out / "L")
         for name, loss, epochs in (("gold", "gold", 30), ("transfer set", "mse", 8)):
@@ -175,17 +175,24 @@ def _load_encoder(encoder: str) -> tuple[Any, Any]:
     return tokenizer, model
 
 
-def _teacher_row(teacher: Huggingface, task: Task, test: Path, out: Path) -> Row:
-    """Labels the test file, which also says how fast the teacher is."""
+def _teacher_row(task: Task, test: Path, out: Path) -> Row:
+    """Labels the test file as the transfer set was, which also says how fast the teacher is."""
+    teacher = load_teacher(str(out / "teacher"), {"dtype": LogitCache.open(out / "L").about["dtype"]})
     augment_file(Source(test), replace(task, classes=task.classes), out / "T-test", copies=0)
     transfer = TransferSet.open(out / "T-test")
     shutil.rmtree(out / "L-test", ignore_errors=True)  # labelled anew each time, for the rate
-    done = label(transfer, teacher, out / "L-test", progress=False)
+    done = label(transfer, teacher, out / "L-test")
     rows = pa.concat_tables(list(transfer.tables()))
     logits = LogitCache.open(out / "L-test").logits(content_keys(task, rows), task)
     accuracy = float((np.array(task.classes)[logits.argmax(1)] == np.array(rows["label"].to_pylist())).mean())
-    parameters = sum(each.numel() for each in teacher.model.parameters())
-    return Row("teacher", accuracy, 1.0, parameters, _megabytes(out / "teacher"), done.labelled / done.seconds)
+    return Row(
+        "teacher",
+        accuracy,
+        1.0,
+        _parameters(out / "teacher"),
+        _megabytes(out / "teacher"),
+        done.labelled / done.seconds,
+    )
 
 
 def _student_row(name: str, student: Student, folder: Path, test: Path, out: Path) -> Row:
@@ -194,8 +201,15 @@ def _student_row(name: str, student: Student, folder: Path, test: Path, out: Pat
     started = time.monotonic()
     student.logits(rows)
     rate = len(rows) / (time.monotonic() - started)
-    parameters = sum(each.numel() for each in student.model.parameters())
-    return Row(name, found["accuracy"], found["agreement"], parameters, _megabytes(folder), rate)
+    return Row(name, found["accuracy"], found["agreement"], _parameters(folder), _megabytes(folder), rate)
+
+
+def _parameters(folder: Path) -> int:
+    """How many numbers a model's file holds."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", "np") as file:
+        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
 
 
 def _megabytes(folder: Path) -> float:

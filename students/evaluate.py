@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from transferset import LogitCache, Source, StillhouseError, Task, content_keys, read_rows
+from transferset import Ensemble, LogitCache, Source, StillhouseError, Task, content_keys, read_rows
 
 from ._gold import gold_targets
 from .metrics import agreement, scores
@@ -34,7 +34,7 @@ def read_labelled(source: Source, task: Task) -> pa.Table:
 
 
 def evaluate(
-    student: Student, source: Source, cache: LogitCache | None = None, label: str | None = None
+    student: Student, source: Source, cache: LogitCache | Ensemble | None = None, label: str | None = None
 ) -> dict[str, float]:
     """The metrics of a student on a labelled file; with a cache of its rows also the agreement with the teacher.
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import torch
 from xxhash import xxh3_128
 
-from transferset import Keys, LogitCache, Source, StillhouseError, Task, TransferSet, keys_from_arrow
+from transferset import Ensemble, Keys, LogitCache, Source, StillhouseError, Task, TransferSet, keys_from_arrow
 from transferset.files import file_lock
 from transferset.parameters import check_at_least, describe
 
@@ -34,7 +34,7 @@ from .student import Architecture, Student, architecture_name
 
 def train(
     transfer: TransferSet,
-    cache: LogitCache,
+    cache: LogitCache | Ensemble,
     architecture: Architecture,
     objective: Objective,
     out: Path | str,
@@ -83,7 +83,7 @@ def train(
     return student, metrics
 
 
-def _read(transfer: TransferSet, cache: LogitCache, objective: Objective, training: Training) -> Data:
+def _read(transfer: TransferSet, cache: LogitCache | Ensemble, objective: Objective, training: Training) -> Data:
     task = _task(transfer, cache)
     label = [task.label] if task.label is not None else []
     if objective.needs_gold and not label:
@@ -111,14 +111,14 @@ def _read(transfer: TransferSet, cache: LogitCache, objective: Objective, traini
     return Data(Tokens(ids, first), logits, torch.from_numpy(np.concatenate(gold)), vocabulary)
 
 
-def _task(transfer: TransferSet, cache: LogitCache) -> Task:
+def _task(transfer: TransferSet, cache: LogitCache | Ensemble) -> Task:
     """The transfer set's task; an unlabelled one takes the teacher's classes."""
     return transfer.task if transfer.task.classes else replace(transfer.task, classes=cache.classes)
 
 
 def _start(
     transfer: TransferSet,
-    cache: LogitCache,
+    cache: LogitCache | Ensemble,
     architecture: Architecture,
     training: Training,
     vocabulary: Vocabulary,
@@ -157,7 +157,7 @@ class _Judge:
 
 def _made_from(
     transfer: TransferSet,
-    cache: LogitCache,
+    cache: LogitCache | Ensemble,
     architecture: Architecture,
     objective: Objective,
     training: Training,
@@ -167,7 +167,7 @@ def _made_from(
 ) -> dict[str, Any]:
     return {
         "transfer": transfer.store.about,
-        "cache": cache.store.about,
+        "cache": cache.about,
         "student": {architecture_name(architecture): describe(architecture)},
         "objective": {type(objective).__name__.lower(): describe(objective)},
         "training": asdict(training),

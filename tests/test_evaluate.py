@@ -42,10 +42,10 @@ def file(tmp_path):
 
 
 def cache_of(folder, texts, logits):
-    about = {"classes": ["pos", "neg"], "outputs": 2, "target": "classification"}
+    about = {"classes": ["pos", "neg"], "signals": {"logits": 2}, "storage": "float32"}
     cache = LogitCache.create(folder, about, {})
     keys = content_keys(TASK, pa.table({"text": texts}))
-    cache.append(keys, logits[:, ::-1], np.ones(len(texts), np.int32))
+    cache.append(keys, {"logits": logits[:, ::-1]})
     return cache
 
 

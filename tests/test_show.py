@@ -25,7 +25,7 @@ from augment.recipe import recipe_from_json
 from stillhouse.cli import stillhouse as group
 from stillhouse.commands import _examples
 from stillhouse.commands._examples import examples, marked_text
-from transferset import Source, StillhouseError, Store, Task, TransferSet
+from transferset import Ensemble, LogitCache, Member, Source, Store, Task, TransferSet
 
 TEXT = Task("text", ("text",), "label")
 PAIR = Task("pair", ("one", "two"))
@@ -314,15 +314,121 @@ def test_a_terminal_gets_colours_and_a_pipe_brackets(films):
 # What is no transfer set.
 
 
-@pytest.fixture
-def cache(tmp_path):
-    store = Store.create(tmp_path / "L", "logit cache", {"teacher": "t", "classes": ["neg", "pos"]}, {})
-    store.commit(pa.table({"key": [b"k" * 16]}), {})
-    return tmp_path / "L"
+ABOUT = {"teacher": "c0ffee", "max_length": 128, "dtype": "bfloat16", "inputs": "text", "target": "classification"}
+HALVES = {"classes": ["neg", "pos"], "signals": {"logits": 2, "embedding": 3}, "storage": "float16"}
 
 
-def test_a_cache_is_shown_with_what_its_manifest_says(cache):
-    assert show(cache) == f'{cache}: logit cache, 1 rows in 1 parts\n  teacher: "t"\n  classes: ["neg", "pos"]\n'
+def cache_of(path, rows=(0, 1, 2), made_with=None):
+    cache = LogitCache.create(path, {**ABOUT, **HALVES}, {} if made_with is None else made_with)
+    keys = np.array([[row, row] for row in rows], np.uint64)
+    values = np.array(rows, np.float32)[:, None] / 3
+    for some in (slice(0, 1), slice(1, None)):
+        signals = {"logits": np.repeat(values[some], 2, 1), "embedding": np.repeat(values[some], 3, 1)}
+        cache.append(keys[some], signals, cut=1)
+    return cache
+
+
+def test_a_cache_is_shown_with_what_there_is_to_know(tmp_path):
+    fidelity = {"rows": 1000, "agreement": 0.998, "largest": 1.25e-7}
+    cache = cache_of(tmp_path / "L", made_with={"teacher": "./my-bert", "fidelity": fidelity, "versions": ["a", None]})
+    size = sum(part.bytes for part in cache.store.parts())
+    error = np.abs(np.float32(1 / 3) - np.float32(np.float16(1 / 3)))
+    # Of three rows one is exact, and the others have errors of this size and twice it.
+    rounding = f"{error:.2g} on average, {2 * error:.2g} at most"
+    assert (
+        show(cache.path)
+        == f"""\
+{cache.path}: logit cache, 3 rows in 2 parts, {size / 1000:.1f} kB
+  teacher                ./my-bert
+  task                   text, classification
+  classes                neg, pos
+  signals                logits (2), embedding (3)
+  stored as              float16
+  cut                    2 texts were longer than the teacher reads
+  rounding of logits     {rounding}
+  rounding of embedding  {rounding}
+
+  what the answers depend on
+    teacher     c0ffee
+    max_length  128
+    dtype       bfloat16
+
+  made with
+    fidelity  rows 1,000, agreement 0.998, largest 1.25e-07
+    versions  a, none
+"""
+    )
+
+
+def test_a_cache_as_json_has_the_same_and_exact_numbers(tmp_path):
+    cache = cache_of(tmp_path / "L", made_with={"teacher": "./my-bert"})
+    found = json.loads(show(cache.path, "--json"))
+    assert {name: found[name] for name in ("kind", "rows", "parts", "cut", "classes", "signals", "storage")} == {
+        **{"kind": "logit cache", "rows": 3, "parts": 2, "cut": 2},
+        **{name: HALVES[name] for name in ("classes", "signals", "storage")},
+    }
+    assert (found["about"], found["made_with"]) == (cache.about, {"teacher": "./my-bert"})
+    whole = np.array([0, 1, 2], np.float32) / 3
+    errors = np.abs(whole - whole.astype(np.float16).astype(np.float32)).astype(float)
+    for signal in ("logits", "embedding"):
+        assert found["rounding"][signal] == pytest.approx({"max": errors.max(), "mean": errors.mean()})
+
+
+def test_an_empty_cache_of_scores_is_shown(tmp_path):
+    about = {"classes": [], "signals": {"logits": 1}, "storage": "float32"}
+    LogitCache.create(tmp_path / "L", about, {})
+    assert (
+        show(tmp_path / "L")
+        == f"""\
+{tmp_path / "L"}: logit cache, 0 rows in 0 parts, 0 bytes
+  classes    none, a score
+  signals    logits (1)
+  stored as  float32
+  cut        0 texts were longer than the teacher reads
+"""
+    )
+
+
+def test_an_ensemble_is_shown_with_its_members(tmp_path):
+    cache_of(tmp_path / "E" / "member-a", range(3))
+    cache_of(tmp_path / "E" / "member-big", range(1, 1300))
+    both = [Member("member-a", 3, "./a"), Member("member-big", 1, "./big")]
+    Ensemble.write(tmp_path / "E", both, "probabilities", ("neg", "pos"))
+    assert (
+        show(tmp_path / "E")
+        == f"""\
+{tmp_path / "E"}: ensemble of 2 teachers, 2 rows that all members have
+  mean of  probabilities
+  task     classification
+  classes  neg, pos
+
+  member      weight   rows  teacher
+  member-a    75.0 %      3  ./a
+  member-big  25.0 %  1,299  ./big
+"""
+    )
+    found = json.loads(show(tmp_path / "E", "--json"))
+    assert (found["kind"], found["rows"], found["mean"]) == ("ensemble", 2, "probabilities")
+    assert [(each["folder"], each["weight"], each["rows"]) for each in found["members"]] == [
+        ("member-a", 0.75, 3),
+        ("member-big", 0.25, 1299),
+    ]
+    assert found["members"][0]["about"] == {**ABOUT, **HALVES}
+
+
+def test_a_member_that_is_missing_is_shown_as_missing(tmp_path):
+    cache_of(tmp_path / "E" / "member-a")
+    both = [Member("member-a", 1, "./a"), Member("member-b", 1, "./b")]
+    Ensemble.write(tmp_path / "E", both, "logits", ("neg", "pos"))
+    text = show(tmp_path / "E")
+    assert text.startswith(f"{tmp_path / 'E'}: ensemble of 2 teachers, some of them missing\n")
+    assert "  member-b  50.0 %  missing  ./b\n" in text
+    assert [each["rows"] for each in json.loads(show(tmp_path / "E", "--json"))["members"]] == [3, None]
+
+
+def test_a_text_in_a_description_cannot_command_the_terminal(tmp_path):
+    cache = cache_of(tmp_path / "L", made_with={"teacher": "a\x1b[2Jb", "note\x07": "c\nd"})
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", show(cache.path))
 
 
 def test_a_student_is_shown_with_its_size_and_what_it_was_made_from(tmp_path):
@@ -332,8 +438,15 @@ def test_a_student_is_shown_with_its_size_and_what_it_was_made_from(tmp_path):
     assert "  seed: 0" in lines
 
 
-def test_json_of_anything_else_is_refused(cache, tmp_path):
+def test_a_student_as_json_has_the_same(tmp_path):
     make_student().save(tmp_path / "S", {})
-    for folder, what in ((cache, "a logit cache"), (tmp_path / "S", "a student")):
-        with pytest.raises(StillhouseError, match=f"must be a transfer set for --json, got {what}"):
-            show(folder, "--json")
+    found = json.loads(show(tmp_path / "S", "--json"))
+    assert (found["kind"], found["architecture"], found["seed"]) == ("student", "bilstm", 0)
+    assert found["parameters"] > found["parameters_without_vectors"] > 0
+
+
+def test_what_models_had_to_offer_is_shown_with_its_description(tmp_path):
+    Store.create(tmp_path / "C", "candidate store", {"model": "m"}, {})
+    assert show(tmp_path / "C") == f'{tmp_path / "C"}: candidate store, 0 rows in 0 parts\n  model: "m"\n'
+    found = json.loads(show(tmp_path / "C", "--json"))
+    assert found == {"kind": "candidate store", "rows": 0, "parts": 0, "about": {"model": "m"}}

@@ -26,7 +26,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transferset import StillhouseError, Store
-from transferset.files import claim_directory, write_file
+from transferset.files import claim_directory, file_lock, whole_file, write_file
+from transferset.store import kind_of
 
 KIND = "logit cache"
 # The calls by which a store changes what is on disk.
@@ -58,9 +59,9 @@ def temporary_files(path):
 
 
 @contextlib.contextmanager
-def in_process(call, *arguments):
-    """A function of this file in a Python process of its own; yields the process, with pipes to it."""
-    code = f"import sys, test_store; test_store.{call.__name__}(*sys.argv[1:])"
+def in_process(call, *arguments, module="test_store"):
+    """A function of a file of tests in a Python process of its own; yields the process, with pipes to it."""
+    code = f"import sys, {module}; {module}.{call.__name__}(*sys.argv[1:])"
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     with subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -160,6 +161,31 @@ def test_missing_slots_are_those_below_the_number_of_parts(tmp_path):
     (problem,) = store.verify()
     assert "must have 4 parts, 3 are missing" in problem
     assert new_store(tmp_path / "open").missing_slots() == []
+
+
+def test_the_part_of_a_slot_is_found_without_looking_at_the_others(tmp_path, monkeypatch):
+    store = new_store(tmp_path)
+    assert (store.part(0), store.next_slot()) == (None, 0)
+    for slot in (0, 2):
+        store.commit(numbers(slot), {}, slot=slot)
+    parts = store.parts()
+    monkeypatch.setattr(Store, "parts", None)
+    assert [store.part(slot) for slot in range(4)] == [parts[0], None, parts[1], None]
+    assert store.next_slot() == 3
+
+
+def test_a_commit_reads_no_record_of_another_part(tmp_path, monkeypatch):
+    store = new_store(tmp_path)
+    for number in range(3):
+        store.commit(numbers(number), {})
+    monkeypatch.setattr("transferset.store._read_json", None)
+    assert store.commit(numbers(3), {}).slot == 3
+
+
+def test_what_its_maker_noted_is_read_back(tmp_path):
+    Store.create(tmp_path / "s", KIND, {"seed": 0}, {"by": "me"})
+    assert Store.create(tmp_path / "s", KIND, {"seed": 0}, {"by": "another"}).made_with == {"by": "me"}
+    assert (kind_of(tmp_path / "s"), kind_of(tmp_path), kind_of(tmp_path / "none")) == (KIND, None, None)
 
 
 # Two writers at once.
@@ -545,6 +571,26 @@ def test_shared_locks_live_together_and_an_exclusive_one_alone(tmp_path):
             pass
 
 
+def wait_for_the_lock(path):
+    """Says when it is about to ask for the lock, and when it has it."""
+    tell("asks")
+    with file_lock(Path(path), "exclusive", wait=True):
+        tell("has it")
+
+
+def test_a_lock_that_waits_is_had_when_the_other_is_done(tmp_path):
+    with contextlib.ExitStack() as stack:
+        with file_lock(tmp_path / "lock", "exclusive"):
+            process = stack.enter_context(in_process(wait_for_the_lock, tmp_path / "lock"))
+            assert process.stdout.readline() == "asks\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.2)
+            with pytest.raises(StillhouseError, match="must not be in use"), file_lock(tmp_path / "lock", "exclusive"):
+                pass
+        assert process.stdout.readline() == "has it\n"
+        assert process.wait(10) == 0
+
+
 def test_a_lock_is_free_again_after_an_error_under_it(tmp_path):
     store = new_store(tmp_path)
     with pytest.raises(KeyError), store.lock("exclusive"):
@@ -811,3 +857,28 @@ def test_a_file_is_written_whole_or_the_old_one_stays(tmp_path, monkeypatch):
         write_file(path, b"new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_file_written_piece_by_piece_takes_its_name_when_it_is_whole(tmp_path):
+    path = tmp_path / "made" / "table"
+    with whole_file(path) as file:
+        file.write(b"one ")
+        assert not path.exists()
+        file.write(b"two")
+    assert path.read_bytes() == b"one two"
+    with pytest.raises(ZeroDivisionError), whole_file(path) as file:
+        file.write(b"three" * (1 // 0))
+    assert path.read_bytes() == b"one two"
+    assert [file.name for file in path.parent.iterdir()] == ["table"]
+
+
+@pytest.mark.parametrize("n", [0, 1], ids=["file", "directory"])
+def test_a_file_that_cannot_be_synced_leaves_the_old_one_and_no_other(tmp_path, monkeypatch, n):
+    path = tmp_path / "table"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", failing(os.fsync, errno.ENOSPC, n))
+    with pytest.raises(StillhouseError, match="No space left"), whole_file(path) as file:
+        file.write(b"new")
+    # Where only the directory could not be synced the new one has its name, whole.
+    assert path.read_bytes() == (b"old", b"new")[n]
+    assert [file.name for file in tmp_path.iterdir()] == ["table"]

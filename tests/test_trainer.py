@@ -50,9 +50,10 @@ def cache_of(folder, texts, logits=None, task=TASK, classes=None):
     """A logit cache made by hand; training needs no more than that."""
     logits = taught(texts, task.outputs or 2) if logits is None else logits
     classes = list(task.classes if classes is None else classes)
-    about = {"teacher": "hand", "inputs": "text", "target": task.target, "classes": classes, "outputs": logits.shape[1]}
-    cache = LogitCache.create(folder, about, {})
-    cache.append(content_keys(task, pa.table({"text": texts})), logits, np.ones(len(texts), np.int32))
+    about = {"teacher": "hand", "inputs": "text", "target": task.target, "classes": classes}
+    signals = {"signals": {"logits": logits.shape[1]}, "storage": "float32"}
+    cache = LogitCache.create(folder, {**about, **signals}, {})
+    cache.append(content_keys(task, pa.table({"text": texts})), {"logits": logits})
     return cache
 
 

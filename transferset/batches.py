@@ -5,23 +5,20 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .keys import Keys
-
 
 def plan_batches(
-    lengths: npt.NDArray[np.int32], keys: Keys, batch_tokens: int
+    lengths: npt.NDArray[np.int32], batch_tokens: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The order of U rows, longest first, and the bounds of the batches in it, (batches + 1,).
 
-    A batch holds as many rows as fit when all are padded to its first, and at least one. Rows of one length are in
-    order of their keys, (U, 2), so the plan does not depend on the order of the transfer set.
+    A batch holds as many rows as fit when all are padded to its first, and at least one. Rows of one length stay in
+    order.
 
-    >>> keys = np.zeros((4, 2), np.uint64)
-    >>> order, bounds = plan_batches(np.array([3, 9, 4, 4], np.int32), keys, batch_tokens=10)
+    >>> order, bounds = plan_batches(np.array([3, 9, 4, 4], np.int32), batch_tokens=10)
     >>> order.tolist(), bounds.tolist()
     ([1, 2, 3, 0], [0, 1, 3, 4])
     """
-    order = np.lexsort((keys[:, 1], keys[:, 0], -lengths))
+    order = np.argsort(-lengths, kind="stable")
     ranked = lengths[order]
     bounds = [0]
     while bounds[-1] < len(order):

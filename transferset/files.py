@@ -14,7 +14,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from xxhash import xxh3_128
 
@@ -22,6 +22,8 @@ from .errors import StillhouseError
 
 #: What a part of a store is called: its slot and the head of its checksum.
 PART_NAME = re.compile(r"part-[0-9]{6,}-[0-9a-f]{16}\.parquet")
+#: What the folder of an ensemble's member is called.
+MEMBER_NAME = re.compile(r"member-[^/\0]+")
 
 
 def claim_directory(path: Path) -> None:
@@ -44,21 +46,22 @@ def claim_directory(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def directory_lock(path: Path, mode: Literal["shared", "exclusive"]) -> Iterator[None]:
+def directory_lock(path: Path, mode: Literal["shared", "exclusive"], wait: bool = False) -> Iterator[None]:
     """An advisory lock on a store's directory; the operating system drops it when the process dies."""
-    with file_lock(path / "_manifest" / "lock", mode):
+    with file_lock(path / "_manifest" / "lock", mode, wait):
         yield
 
 
 @contextlib.contextmanager
-def file_lock(path: Path, mode: Literal["shared", "exclusive"]) -> Iterator[None]:
-    """An advisory lock on a file, which is made for it; a second one elsewhere is refused, not waited for."""
+def file_lock(path: Path, mode: Literal["shared", "exclusive"], wait: bool = False) -> Iterator[None]:
+    """An advisory lock on a file, which is made for it; while another has it, this one is refused, or waits for it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     with handle:
         try:
-            fcntl.flock(handle, (fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX
+            fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StillhouseError(
                 f"{path.parent.parent}: must not be in use, got another process writing to it"
@@ -95,6 +98,27 @@ def write_file(path: Path, data: bytes | memoryview, scratch: Path | None = None
         temporary = folder / f"{uuid.uuid4().hex}.tmp"
         try:
             _write_synced(temporary, data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to piece by piece, which takes its name, and the place of one before it, when all is written.
+
+    Raises:
+        StillhouseError: no space or no permission; no temporary file stays behind, and an older file stays as it was.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as handle:
+                yield handle
+                handle.flush()
+                os.fsync(handle.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -138,4 +162,5 @@ def _sync_directory(path: Path) -> None:
 
 def is_store_name(name: str) -> bool:
     """Whether every store's directory may have such a name in it."""
-    return name in ("_manifest", "_scratch", "_candidates") or bool(PART_NAME.fullmatch(name))
+    own = name in ("_manifest", "_scratch", "_candidates") or MEMBER_NAME.fullmatch(name)
+    return bool(own or PART_NAME.fullmatch(name))

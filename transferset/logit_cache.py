@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,31 +12,52 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from xxhash import xxh3_128_hexdigest
 
+from ._cache_problems import cache_problems
+from ._signals import (
+    STORAGE,
+    Matrix,
+    Reader,
+    class_order,
+    gather,
+    rounding_error,
+    stored_matrix,
+    to_column,
+)
 from .errors import StillhouseError
-from .keys import Keys, KeySet, find_keys, keys_from_arrow, keys_to_arrow, sort_keys
-from .store import Store
+from .files import file_lock, write_file
+from .keys import Keys, KeySet, keys_from_arrow, keys_to_arrow
+from .store import Part, Store
 from .task import Task
 
 KIND = "logit cache"
-Logits = npt.NDArray[np.float32]
 
 
 class LogitCache:
-    """Logits of C classes by content key; one cache belongs to one teacher.
+    """What one teacher said of each row, by content key: logits of C classes, and other signals.
 
     Attributes:
-        store: where the parts lie; columns ``key``, ``logits`` (C float32) and ``tokens`` (int32).
+        store: where the parts lie; columns ``key`` and one of each signal, fixed-size lists of float32 or float16.
         classes: the order of the logits; empty for regression.
+        widths: how many numbers each signal has a row.
+        storage: ``float32`` or ``float16``.
+        out: what ``stillhouse label`` is given as ``--out`` to add to it; of a member of an ensemble, the ensemble.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, out: Path | None = None) -> None:
         self.store = store
+        self.out = out or store.path
         try:
-            self.classes = tuple(store.about["classes"])
-            self.outputs = int(store.about["outputs"])
-        except (KeyError, TypeError, ValueError) as error:
+            self.classes = tuple(str(name) for name in store.about["classes"])
+            self.widths = {str(name): int(width) for name, width in store.about["signals"].items()}
+            self.storage = str(store.about["storage"])
+            STORAGE[self.storage]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StillhouseError(f"{store.path}: _manifest/about.json must describe a logit cache: {error}") from None
+        self._held = KeySet()
+        # The slot after the last part whose keys are held; None before any were read.
+        self._next: int | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> LogitCache:
@@ -48,89 +72,193 @@ class LogitCache:
     def create(cls, path: Path | str, about: Mapping[str, Any], made_with: Mapping[str, Any]) -> LogitCache:
         """The cache in a directory, made now, or reopened where it is the same teacher's.
 
+        ``about`` is the teacher's identity with ``inputs``, ``target``, ``classes``, ``signals`` (name and width) and
+        ``storage``.
+
         Raises:
             StillhouseError: it is the cache of another teacher, or was made with another setting.
         """
         return cls(Store.create(path, KIND, about, made_with))
 
     @property
-    def teacher_folder(self) -> Path:
-        """Where the labeller keeps the teacher's tokenizer and input embeddings."""
-        return self.store.path / "_teacher"
+    def path(self) -> Path:
+        """Its directory."""
+        return self.store.path
 
-    def append(self, keys: Keys, logits: Logits, tokens: npt.NDArray[np.int32]) -> None:
-        """Commits the logits, (B, C), of the rows with these keys, (B, 2), and their lengths in tokens, (B,)."""
-        values = pa.array(np.ascontiguousarray(logits, np.float32).ravel())
-        table = pa.table(
-            {
-                "key": keys_to_arrow(keys),
-                "logits": pa.FixedSizeListArray.from_arrays(values, self.outputs),
-                "tokens": pa.array(tokens, pa.int32()),
-            }
-        )
-        self.store.commit(table, {})
+    @property
+    def about(self) -> dict[str, Any]:
+        """What it is: the teacher's identity, classes, signals."""
+        return self.store.about
+
+    @property
+    def outputs(self) -> int:
+        """C, the width of the logits; 0 where there are none."""
+        return self.widths.get("logits", 0)
+
+    @property
+    def teacher_folder(self) -> Path:
+        """Where the labeller keeps the teacher's files, such as its tokenizer and input embeddings."""
+        return self.path / "_teacher"
+
+    # What writers do.
+
+    def append(self, keys: Keys, signals: Mapping[str, Matrix], cut: int = 0) -> int:
+        """Commits the rows that the cache lacks, each key once, and returns how many they were.
+
+        ``keys`` is (B, 2), each signal (B, width). Other processes may append at the same time. ``cut`` is how many of
+        the rows' texts were cut; it is noted with the part, and so is what rounding to float16 cost.
+
+        Raises:
+            StillhouseError: other signals or shapes than the cache's; a value that float16 cannot hold; a full disk.
+                Nothing is committed then.
+        """
+        self._check_shapes(len(keys), signals)
+        with self._committing():
+            self.refresh()
+            fresh = KeySet().add(keys) & ~self._held.contains(keys)
+            if not fresh.any():
+                return 0
+            table, rounding = self._table(keys[fresh], {name: signals[name][fresh] for name in self.widths})
+            part = self.store.commit(table, {"cut": int(cut), **({"rounding": rounding} if rounding else {})})
+            if part.slot == self._next:
+                self._held.add(keys[fresh])
+                self._next += 1
+        return int(fresh.sum())
+
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Writes files of the teacher's beside the cache, once; the record of their checksums comes last."""
+        record = self.teacher_folder / "files.json"
+        if not files or record.exists():
+            return
+        scratch = self.path / "_scratch"
+        with self._committing():
+            self.teacher_folder.mkdir(exist_ok=True)
+            for name, data in files.items():
+                write_file(self.teacher_folder / name, data, scratch)
+            sums = {name: {"bytes": len(data), "checksum": xxh3_128_hexdigest(data)} for name, data in files.items()}
+            write_file(record, (json.dumps(sums, indent=1) + "\n").encode(), scratch)
+
+    # What is held, by key.
+
+    @property
+    def held(self) -> KeySet:
+        """All committed keys, as of the last look: ``refresh`` looks again."""
+        if self._next is None:
+            self.refresh()
+        return self._held
+
+    def refresh(self) -> int:
+        """Reads the keys of parts committed since the last look, and returns how many came to be held."""
+        before = len(self._held)
+        if self._next is None:
+            # A part may have been deleted with its record: only the first look is past such holes.
+            end = self.store.next_slot()
+            for part in filter(None, map(self.store.part, range(end))):
+                self._hold(part)
+            self._next = end
+        while (new := self.store.part(self._next)) is not None:
+            self._hold(new)
+            self._next += 1
+        return len(self._held) - before
+
+    def has(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which of the keys, (B, 2), were committed as of the last look: (B,)."""
+        return self.held.contains(keys)
 
     def keys(self) -> Keys:
-        """All keys of the cache, (U, 2)."""
-        return _concatenate([keys_from_arrow(table["key"]) for table in self.store.tables(["key"])])
+        """All keys of the cache, (U, 2), in the order of its parts."""
+        return np.concatenate([np.zeros((0, 2), np.uint64), *map(_keys_of, self.store.tables(["key"]))])
 
-    def tokens(self) -> tuple[Keys, npt.NDArray[np.int32]]:
-        """All keys, (U, 2), and the length of each row in tokens, (U,)."""
-        tables = list(self.store.tables(["key", "tokens"]))
-        lengths = [np.zeros(0, np.int32), *(table["tokens"].to_numpy() for table in tables)]
-        return _concatenate([keys_from_arrow(table["key"]) for table in tables]), np.concatenate(lengths)
+    # What readers want.
 
-    def logits(self, keys: Keys, task: Task) -> Logits:
+    def logits(self, keys: Keys, task: Task) -> Matrix:
         """The logits, (B, C), of rows by their keys, (B, 2), with classes in the task's order.
 
         Raises:
-            StillhouseError: a key that the cache lacks, or a cache of other classes.
+            StillhouseError: a key that the cache lacks, a cache of other classes, or of no logits.
         """
-        order = self._order(task)
-        stored = [(keys_from_arrow(each["key"]), _matrix(each["logits"], self.outputs)) for each in self.store.tables()]
-        known = _concatenate([each for each, _ in stored])
-        matrix = np.concatenate([np.zeros((0, self.outputs), np.float32), *(each for _, each in stored)])
-        ranked = sort_keys(known)
-        place = find_keys(known[ranked], keys)
-        missing = int((place < 0).sum())
-        if missing:
-            raise StillhouseError(
-                f"{self.store.path}: must hold the logits of every row of the transfer set, {missing} of"
-                f" {len(keys)} are missing: run `stillhouse label` on it with --out {self.store.path}"
-            )
-        return matrix[ranked[place]][:, order]
+        order = self.order(task)
+        return self.signal("logits", keys)[:, order]
+
+    def signal(self, name: str, keys: Keys) -> Matrix:
+        """A signal, (B, width), of rows by their keys, (B, 2).
+
+        Raises:
+            StillhouseError: a key that the cache lacks, or a signal.
+        """
+        self.check_signals([name])
+        matrix, missing = gather(self.store.tables(["key", name]), name, self.widths[name], keys)
+        self._lacking(name, missing, len(keys))
+        return matrix
+
+    def reader(self, names: Sequence[str], scratch: Path | None = None) -> Reader:
+        """Signals by key for reading in turns, where all rows together may be too many for memory.
+
+        They are copied to temporary files in the directory ``scratch``, or where the system has such files.
+
+        Raises:
+            StillhouseError: a signal that the cache lacks.
+        """
+        self.check_signals(names)
+        tables = self.store.tables(["key", *names])
+        widths = {name: self.widths[name] for name in names}
+        return Reader(self._lacking, tables, widths, self.storage, scratch or Path(tempfile.gettempdir()))
+
+    def order(self, task: Task) -> list[int]:
+        """Where the classes of a task stand in the logits; a task without classes takes those of the cache.
+
+        Raises:
+            StillhouseError: a cache of other classes, of a score where classes are wanted, or of no logits.
+        """
+        self.check_signals(["logits"])
+        return class_order(self.path, task, self.classes)
+
+    def check_signals(self, names: Sequence[str]) -> None:
+        """Raises StillhouseError for a signal that the cache does not hold."""
+        for name in names:
+            if name not in self.widths:
+                raise StillhouseError(
+                    f"{self.path}: must hold {name}, got {', '.join(self.widths) or 'no signals'}: run `stillhouse"
+                    f" label` with --signals {','.join([*self.widths, name])} and another --out"
+                )
 
     def verify(self) -> list[str]:
-        """What is wrong with it, a line each: as ``Store.verify``, and keys held twice or logits not finite."""
-        problems = self.store.verify()
-        if problems:
-            return problems
-        seen = KeySet()
-        for part in self.store.parts():
-            table = self.store.read(part, ["key", "logits"])
-            twice = int((~seen.add(keys_from_arrow(table["key"]))).sum())
-            if twice:
-                problems.append(f"{self.store.path / part.file}: must hold each key once, got {twice} again")
-            if not np.isfinite(_matrix(table["logits"], self.outputs)).all():
-                problems.append(f"{self.store.path / part.file}: logits must be finite, got others")
-        return problems
+        """What is wrong with it, a line each.
 
-    def _order(self, task: Task) -> Sequence[int]:
-        regression = task.target == "regression"
-        wanted = () if regression else task.classes or self.classes
-        if sorted(wanted) != sorted(self.classes) or regression == bool(wanted):
+        As ``Store.verify``; and columns of other types, keys held twice, numbers that are not finite, and damage to
+        the files in ``_teacher``.
+        """
+        return cache_problems(self.store, self.classes, self.widths, self.storage)
+
+    def _table(self, keys: Keys, signals: Mapping[str, Matrix]) -> tuple[pa.Table, dict[str, dict[str, float]]]:
+        """The rows as a part, and what rounding cost each signal, if it did."""
+        columns, rounding = {"key": keys_to_arrow(keys)}, {}
+        for name, matrix in signals.items():
+            columns[name] = to_column(matrix, self.storage)
+            if self.storage == "float16":
+                rounding[name] = rounding_error(name, matrix, stored_matrix(columns[name], matrix.shape[1]))
+        return pa.table(columns), rounding
+
+    def _check_shapes(self, rows: int, signals: Mapping[str, Matrix]) -> None:
+        wanted = {name: (rows, width) for name, width in self.widths.items()}
+        got = {name: matrix.shape for name, matrix in signals.items()}
+        if got != wanted:
+            raise StillhouseError(f"{self.path}: signals must have shapes {wanted}, got {got}")
+
+    def _hold(self, part: Part) -> None:
+        self._held.add(_keys_of(self.store.read(part, ["key"])))
+
+    def _lacking(self, name: str, missing: int, rows: int) -> None:
+        if missing:
             raise StillhouseError(
-                f"{self.store.path}: classes must be those of the task ({', '.join(wanted) or 'a score'}),"
-                f" got {', '.join(self.classes) or 'a score'}"
+                f"{self.path}: must hold the {name} of every row of the transfer set, {missing} of {rows} are"
+                f" missing: run `stillhouse label` on it with --out {self.out}"
             )
-        return [self.classes.index(name) for name in wanted] or [0]
+
+    def _committing(self) -> contextlib.AbstractContextManager[None]:
+        """Held by the one process that is adding to the cache; another waits the moment that it takes."""
+        return file_lock(self.path / "_manifest" / "commit", "exclusive", wait=True)
 
 
-def _matrix(column: pa.ChunkedArray, outputs: int) -> Logits:
-    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    matrix: Logits = flat.astype(np.float32, copy=False).reshape(-1, outputs)
-    return matrix
-
-
-def _concatenate(keys: list[Keys]) -> Keys:
-    return np.concatenate([np.zeros((0, 2), np.uint64), *keys])
+def _keys_of(table: pa.Table) -> Keys:
+    return keys_from_arrow(table["key"])

@@ -27,13 +27,14 @@ _MEANING = (
 )
 
 
-def load_pretrained(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any]:
+def load_pretrained(name: str, auto: str, what: str, dtype: str, unused: str = "") -> tuple[Any, Any]:
     """The tokenizer and the model of a directory or hub name, in eval mode, on the GPU if there is one.
 
     Args:
         auto: the class of transformers that loads it, such as ``AutoModelForMaskedLM``.
         what: what errors call such a model.
         dtype: ``float32`` or ``bfloat16``.
+        unused: how the names of weights begin that nobody will ask for, and that may be missing.
 
     Raises:
         StillhouseError: no such model, no fast tokenizer, no padding token, or weights that are missing.
@@ -42,6 +43,7 @@ def load_pretrained(name: str, auto: str, what: str, dtype: str) -> tuple[Any, A
 
     tokenizer, model, missing = _load(name, auto, what, dtype)
     # What the file lacks, transformers fills with random numbers, and says so only in a log.
+    missing = [each for each in missing if not (unused and each.startswith(unused))]
     if missing:
         raise StillhouseError(f"{name}: must be {what} with all its weights, got none of {', '.join(missing[:3])}")
     if not tokenizer.is_fast:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,8 +38,10 @@ FORMAT = 1
 _KINDS = {
     "transfer set": "stillhouse augment",
     "logit cache": "stillhouse label",
+    "ensemble": "stillhouse label",
     "candidate store": "stillhouse augment",
 }
+_RECORD_NAME = re.compile(r"[0-9]+\.json")
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,14 @@ class Store:
 
     Attributes:
         path: its directory.
-        kind: ``transfer set`` or ``logit cache``.
+        kind: ``transfer set``, ``logit cache`` or ``ensemble``.
         about: what the store is; it never changes once written.
+        made_with: what its maker noted besides.
     """
 
-    def __init__(self, path: Path, kind: str, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, kind: str, about: dict[str, Any], made_with: Any = None) -> None:
         self.path, self.kind, self.about = path, kind, about
+        self.made_with: dict[str, Any] = made_with if isinstance(made_with, dict) else {}
 
     @classmethod
     def open(cls, path: Path | str, kind: str | None = None) -> Store:
@@ -73,7 +78,7 @@ class Store:
             StillhouseError: there is none, it is of another kind, or of a newer format.
         """
         path = Path(path)
-        wanted = f"a {kind}" if kind else "a transfer set or a logit cache"
+        wanted = _article(kind) if kind else "a transfer set or a logit cache"
         if path.is_file():
             raise StillhouseError(f"{path}: must be {wanted}, got a file")
         record = _read_json(path / "_manifest" / "about.json")
@@ -89,8 +94,8 @@ class Store:
         if not isinstance(record.get("kind"), str) or not isinstance(record.get("about"), dict):
             raise StillhouseError(f"{path}: _manifest/about.json must say kind and about, got other fields")
         if kind is not None and record["kind"] != kind:
-            raise StillhouseError(f"{path}: must be {wanted}, got a {record['kind']}")
-        return cls(path, record["kind"], record["about"])
+            raise StillhouseError(f"{path}: must be {wanted}, got {_article(record['kind'])}")
+        return cls(path, record["kind"], record["about"], record.get("made_with"))
 
     @classmethod
     def create(cls, path: Path | str, kind: str, about: Mapping[str, Any], made_with: Mapping[str, Any]) -> Store:
@@ -128,6 +133,21 @@ class Store:
         files = (self.path / "_manifest").glob("[0-9]*.json")
         return sorted((_read_record(file) for file in files), key=lambda part: part.slot)
 
+    def part(self, slot: int) -> Part | None:
+        """The committed part of a slot, if there is one: what it costs does not grow with the store.
+
+        Raises:
+            StillhouseError: a record that cannot be read.
+        """
+        file = self._record_of(slot)
+        return _read_record(file) if file.exists() else None
+
+    def next_slot(self) -> int:
+        """The slot after the last committed part's."""
+        # The names of the records suffice: to read them all at every commit would take ever longer.
+        names = os.listdir(self.path / "_manifest")
+        return 1 + max((int(name[:-5]) for name in names if _RECORD_NAME.fullmatch(name)), default=-1)
+
     def rows(self) -> int:
         """The number of committed rows."""
         return sum(part.rows for part in self.parts())
@@ -147,20 +167,21 @@ class Store:
         """
         data = _parquet_bytes(table)
         checksum = xxh3_128_hexdigest(data)
-        wanted = self._next_slot() if slot is None else slot
+        wanted = self.next_slot() if slot is None else slot
         while True:
             name = f"part-{wanted:06d}-{checksum[:16]}.parquet"
             part = Part(wanted, name, table.num_rows, len(data), checksum, dict(notes))
             try:
                 write_file(self.path / name, data, scratch=self.path / "_scratch")
-                _link_json(self.path / "_manifest" / f"{wanted:06d}.json", asdict(part))
+                _link_json(self._record_of(wanted), asdict(part))
             except FileExistsError:
+                theirs = _read_record(self._record_of(wanted))
                 if slot is not None:
-                    return next(each for each in self.parts() if each.slot == slot)
+                    return theirs
                 # Another writer of the same rows has the same file name, and may have committed it.
-                if all(part.file != name for part in self.parts()):
+                if theirs.file != name:
                     (self.path / name).unlink(missing_ok=True)
-                wanted = self._next_slot()
+                wanted = self.next_slot()
                 continue
             return part
 
@@ -236,9 +257,19 @@ class Store:
         """Held while writing: shared among writers who may work at once, exclusive for one alone."""
         return directory_lock(self.path, mode)
 
-    def _next_slot(self) -> int:
-        parts = self.parts()
-        return parts[-1].slot + 1 if parts else 0
+    def _record_of(self, slot: int) -> Path:
+        return self.path / "_manifest" / f"{slot:06d}.json"
+
+
+def kind_of(path: Path | str) -> str | None:
+    """The kind of the store in a directory; None where there is none.
+
+    Raises:
+        StillhouseError: a description that cannot be read.
+    """
+    path = Path(path)
+    record = _read_json(path / "_manifest" / "about.json") if path.is_dir() else None
+    return None if record is None else str(record.get("kind"))
 
 
 def _link_json(path: Path, record: Mapping[str, Any]) -> None:
@@ -306,6 +337,10 @@ def _difference(old: Any, new: Any, name: str = "") -> tuple[str, Any, Any] | No
         pairs = enumerate(zip(old, new, strict=True), 1)
         return next((each for n, (a, b) in pairs if (each := _difference(a, b, f"{name} {n}"))), None)
     return None if old == new else (name, old, new)
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
 def _brief(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -98,6 +98,26 @@ def dataclass_options(classes: Mapping[str, type[Any]]) -> Callable[[Command], C
         for prefix, cls in reversed(list(classes.items())):
             for parameter in reversed(parameters(cls)):
                 command = _option(prefix, parameter)(command)
+        return command
+
+    return add
+
+
+def kinds_options(kinds: Mapping[str, type[Any]]) -> Callable[[Command], Command]:
+    """An option for each parameter after the first of each kind; kinds may share one."""
+    having: dict[str, list[str]] = {}
+    found: dict[str, Parameter] = {}
+    for kind, cls in kinds.items():
+        for each in parameters(cls)[1:]:
+            first = found.setdefault(each.name, each)
+            # A default that differs is nobody's.
+            found[each.name] = first if first.default == each.default else replace(first, default=MISSING)
+            having.setdefault(each.name, []).append(kind)
+
+    def add(command: Command) -> Command:
+        for name, each in reversed(found.items()):
+            told = replace(each, help=f"{', '.join(having[name])}: {each.help}")
+            command = _option("", told)(command)
         return command
 
     return add

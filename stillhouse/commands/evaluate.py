@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from students import Student, evaluate
-from transferset import LogitCache
+from transferset import open_cache
 
 from ._options import read_source, source_options
 
@@ -27,7 +27,7 @@ def command(student: str, file: str, cache: str | None, label: str | None, as_js
     Example:
       stillhouse evaluate S data/test.tsv --json
     """
-    logits = LogitCache.open(cache) if cache else None
+    logits = open_cache(cache) if cache else None
     found = evaluate(Student.load(student), read_source(file, **reading), logits, label)
     found["rows"] = int(found["rows"])
     if as_json:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from transferset import Store
+from transferset import Ensemble, Store
+from transferset.ensemble import KIND as ENSEMBLE
 
 
 @click.command()
@@ -16,7 +17,8 @@ def command(directory: str) -> None:
     Example:
       stillhouse gc L
     """
-    removed = Store.open(directory).gc()
+    store = Store.open(directory)
+    removed = Ensemble(store).gc() if store.kind == ENSEMBLE else store.gc()
     for path in removed:
         click.echo(f"removed {path}")
     click.echo(f"{directory}: {len(removed)} removed")

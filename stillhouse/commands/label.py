@@ -1,48 +1,92 @@
-"""``stillhouse label``: the teacher labels a transfer set once."""
+"""``stillhouse label``: a teacher labels a transfer set once."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import click
 
-from label import Huggingface, label
-from transferset import LogitCache, TransferSet
+from label import Labelled, label, label_ensemble, load_teachers, teachers
+from label.engine import Engine, Storage
+from label.teacher import Signal
+from transferset import Mean, StillhouseError, TransferSet
 
-from ._options import out_options, replacing, store_name
+from ._options import kinds_options, out_options, replacing, store_name
 
 
 @click.command()
 @click.argument("transfer")
-@click.option("--teacher", required=True, help="Directory or hub name of a Hugging Face sequence classifier.")
-@click.option("--max-length", type=int, help="Most tokens of a text.  [default: what the teacher takes]")
-@click.option("--batch-tokens", type=int, default=2048, show_default=True, help="Tokens in a forward pass.")
-@click.option("--dtype", default="auto", show_default=True, help="auto, float32 or bfloat16.")
+@click.option(
+    "--teacher", "specs", multiple=True, required=True, metavar="SPEC",
+    help="DIR or hub name of a Hugging Face classifier, encoder:DIR, sklearn:FILE or python:MODULE:FUNCTION."
+    " Several make an ensemble.",
+)  # fmt: skip
+@click.option("--weight", "weights", multiple=True, type=float, help="How much a teacher of an ensemble counts.")
+@click.option("--mean", type=click.Choice(get_args(Mean)), default="logits", help="What an ensemble is the mean of.")
+@click.option("--signals", help=f"What to keep: {', '.join(get_args(Signal))}.  [default: logits, or embedding]")
+@click.option(
+    "--storage", type=click.Choice(get_args(Storage)), default="float32", show_default=True,
+    help="Precision in the cache; float16 notes what rounding costs.",
+)  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice(get_args(Engine)), default="local", show_default=True,
+    help="Where to ask: on this machine, or on all of a Ray cluster.",
+)  # fmt: skip
+@kinds_options(teachers())
 @out_options("logit cache")
 def command(
-    transfer: str, teacher: str, max_length: int | None, batch_tokens: int, dtype: str, out: str, force: bool
+    transfer: str,
+    specs: tuple[str, ...],
+    weights: tuple[float, ...],
+    mean: Mean,
+    signals: str | None,
+    storage: Storage,
+    engine: Engine,
+    out: str,
+    force: bool,
+    **options: Any,
 ) -> None:
     """Label every distinct row of TRANSFER with the teacher's logits; rows that the cache has are skipped.
 
+    Several processes may run the same command at once, and an interrupted one goes on where it was.
+
     \b
-    Example:
+    Examples:
       stillhouse label T --teacher ./my-bert --out L
+      stillhouse label T --teacher ./my-bert --signals logits,embedding --storage float16 --out L
+      stillhouse label T --teacher ./bert-a --teacher ./bert-b --weight 2 --weight 1 --out L
+      stillhouse label T --teacher sklearn:forest.skops --out L
+      stillhouse label T --teacher python:rules:score --out L
     """
     rows = TransferSet.open(transfer)
-    model = Huggingface(teacher, max_length, _cached_dtype(out, force) if dtype == "auto" else dtype)  # type: ignore[arg-type]
+    given = {name: value for name, value in options.items() if value is not None}
+    models = list(zip(specs, load_teachers(specs, given), strict=True))
+    asked: Any = tuple(each.strip() for each in signals.split(",")) if signals else None
     with replacing(out, force, store_name):
-        done = label(rows, model, out, teacher, batch_tokens, progress=True)
-    rate = f" ({done.labelled / done.seconds:,.0f} texts a second)" if done.labelled else ""
-    click.echo(
-        f"{out}: {done.distinct:,} distinct of {done.rows:,} rows,"
-        f" {done.labelled:,} labelled now in {model.dtype}{rate}"
+        if len(models) == 1:
+            if weights:
+                raise StillhouseError("weight: must be given with several teachers, got one")
+            done = [label(rows, model, out, asked, storage, name, engine, progress=True) for name, model in models]
+        else:
+            if asked not in (None, ("logits",)):
+                raise StillhouseError(f"signals: of an ensemble must be logits alone, got {signals}")
+            done = label_ensemble(rows, models, out, weights, mean, storage, engine, progress=True)
+    for (name, _), each in zip(models, done, strict=True):
+        for line in _lines(out if len(models) == 1 else f"{out}: {name}", each):
+            click.echo(line)
+
+
+def _lines(where: str, done: Labelled) -> Iterator[str]:
+    """What was done, how the precision was found, and what was cut."""
+    known = done.teacher.identity
+    precision = f" in {known['dtype']}" if "dtype" in known else ""
+    rate = f"{precision}, {done.labelled / max(done.seconds, 1e-9):,.0f} rows a second" if done.labelled else ""
+    saved = 1 - done.distinct / max(1, done.rows)
+    yield (
+        f"{where}: {done.distinct:,} distinct of {done.rows:,} rows ({saved:.0%} saved as duplicates),"
+        f" {done.labelled:,} labelled now{rate}"
     )
+    yield from (f"  {line}" for line in done.teacher.made_with.get("precision", ()))
     if done.cut:
-        click.echo(f"  {done.cut:,} texts were longer than {model.max_length} tokens and were cut")
-
-
-def _cached_dtype(out: str, force: bool) -> str:
-    """What ``auto`` means for a cache that exists: the precision it was made in."""
-    if force or not (Path(out) / "_manifest" / "about.json").exists():
-        return "auto"
-    return str(LogitCache.open(out).store.about.get("dtype", "auto"))
+        yield f"  {done.cut:,} texts were longer than {known.get('max_length')} tokens and were cut"

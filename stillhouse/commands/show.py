@@ -13,9 +13,12 @@ import click
 import tomli_w
 
 from augment import summarize
-from transferset import StillhouseError, Store, TransferSet
+from transferset import Ensemble, LogitCache, Store, TransferSet
+from transferset.ensemble import KIND as ENSEMBLE
+from transferset.logit_cache import KIND as LOGIT_CACHE
 from transferset.transfer_set import KIND as TRANSFER_SET
 
+from ._cache_lines import cache_facts, cache_lines, ensemble_facts, ensemble_lines
 from ._examples import changed_cells, examples, marked_text
 from ._summary_lines import summary_lines, task_line
 
@@ -25,42 +28,58 @@ _COLOURS = ("green", "yellow", "cyan", "magenta", "blue", "red")
 @click.command()
 @click.argument("directory")
 @click.option("--examples", "number", type=click.IntRange(0), default=5, show_default=True, help="Examples to show.")
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers of a transfer set as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(directory: str, number: int, as_json: bool) -> None:
-    """Say what DIRECTORY holds: a transfer set, a logit cache or a student.
+    """Say what DIRECTORY holds: a transfer set, a logit cache, an ensemble or a student.
 
     Of a transfer set: what each rule did, how far the copies are from their originals, and examples. On a terminal
-    new words have the colour of their rule; elsewhere they read {old|new:rule}.
+    new words have the colour of their rule; elsewhere they read {old|new:rule}. Of a cache: its teacher, signals,
+    rows and how exact they are.
 
     \b
     Example:
       stillhouse show T --examples 10
     """
-    is_student = (Path(directory) / "config.json").is_file()
-    store = None if is_student else Store.open(directory)
-    if store is not None and store.kind == TRANSFER_SET:
+    if (Path(directory) / "config.json").is_file():
+        _show_student(directory, as_json)
+        return
+    store = Store.open(directory)
+    if store.kind == TRANSFER_SET:
         _show_transfer_set(TransferSet(store), number, as_json)
-        return
+    elif store.kind == LOGIT_CACHE:
+        cache = cache_facts(LogitCache(store))
+        click.echo(json.dumps(cache) if as_json else "\n".join(cache_lines(directory, cache)))
+    elif store.kind == ENSEMBLE:
+        ensemble = ensemble_facts(Ensemble(store))
+        click.echo(json.dumps(ensemble) if as_json else "\n".join(ensemble_lines(directory, ensemble)))
+    else:
+        _show_store(store, as_json)
+
+
+def _show_store(store: Store, as_json: bool) -> None:
+    rows, parts = store.rows(), len(store.parts())
     if as_json:
-        got = "a student" if store is None else f"a {store.kind}"
-        raise StillhouseError(f"{directory}: must be a transfer set for --json, got {got}")
-    if store is None:
-        _show_student(directory)
+        click.echo(json.dumps({"kind": store.kind, "rows": rows, "parts": parts, "about": store.about}))
         return
-    click.echo(f"{directory}: {store.kind}, {store.rows():,} rows in {len(store.parts())} parts")
+    click.echo(f"{store.path}: {store.kind}, {rows:,} rows in {parts} parts")
     _lines(store.about)
     _say_missing(store)
 
 
-def _show_student(directory: str) -> None:
+def _show_student(directory: str, as_json: bool) -> None:
     from students import Student, architecture_name
 
     student = Student.load(directory)
     weights = sum(each.numel() for each in student.model.parameters())
     table = student.model.vectors.weight.numel()  # type: ignore[union-attr, operator]
     name = architecture_name(student.architecture)
+    about = {"task": student.task.to_json(), **student.made_from}
+    if as_json:
+        counts = {"parameters": weights, "parameters_without_vectors": weights - table}
+        click.echo(json.dumps({"kind": "student", "architecture": name, **counts, **about}))
+        return
     click.echo(f"{directory}: {name}, {weights:,} parameters, {weights - table:,} without the word vectors")
-    _lines({"task": student.task.to_json(), **student.made_from})
+    _lines(about)
 
 
 def _lines(values: Any) -> None:

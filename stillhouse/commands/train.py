@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from students import OWN_FILES, Training, architectures, load_architecture, load_objective, objectives, train
-from transferset import LogitCache, TransferSet
+from transferset import TransferSet, open_cache
 from transferset.parameters import build
 
 from ._options import dataclass_options, given_parameters, out_options, read_source, replacing, source_options
@@ -38,7 +38,7 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
 
     if options["threads"] is not None:
         torch.set_num_threads(max(1, options["threads"]))
-    rows, logits = TransferSet.open(transfer), LogitCache.open(cache)
+    rows, logits = TransferSet.open(transfer), open_cache(cache)
     kind = _STUDENTS.get(student)
     architecture = load_architecture(student, given_parameters(student, kind, options) if kind else {})
     training = build(Training, given_parameters("", Training, options), "train")

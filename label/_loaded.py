@@ -1,0 +1,180 @@
+"""A pretrained transformer as a teacher: loaded, in the precision that is asked for or found best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, cast
+
+import torch
+
+from transferset import StillhouseError
+from transferset.pretrained import best_dtype, fingerprint, load_pretrained, longest_input
+
+from ._options import Dtype, Options, Precision
+from ._precision import settle
+from ._transformer import Forward, Signals, Texts, TorchForward, Transformer
+from .teacher import Answers, Description, Request
+
+#: Text in a chunk, of about 4 bytes a token: some dozens of batches on a processor.
+_CHUNK_BYTES, _CHUNK_BYTES_GPU = 1 << 17, 1 << 22
+_BATCH_TOKENS, _BATCH_TOKENS_GPU = 1024, 32_768
+#: Threads that keep a GPU busy: one in its forward pass, others tokenizing.
+_GPU_WORKERS = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is taken from a model: its classes, its signals with their widths, and what of this decides the answers."""
+
+    signals: Signals
+    classes: tuple[str, ...]
+    widths: Mapping[str, int]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of pretrained model.
+
+    Attributes:
+        auto: the class of transformers that loads it.
+        what: what errors call such a model.
+        read: from tokenizer, model and request, what is taken from the model.
+        unused: how the names of weights begin that may be missing.
+        longest: the most tokens of a row that the model was made for, where its files say so.
+    """
+
+    auto: str
+    what: str
+    read: Callable[[Any, Any, Request], Reading]
+    unused: str = ""
+    longest: int | None = None
+
+    def load(self, name: str, precision: str, request: Request) -> tuple[Any, Reading]:
+        """A model's tokenizer, and what is taken from the model."""
+        tokenizer, model = load_pretrained(name, self.auto, self.what, precision, self.unused)
+        return tokenizer, self.read(tokenizer, model, request)
+
+
+class LoadedTransformer:
+    """A transformer and its tokenizer, ready to be asked."""
+
+    def __init__(
+        self, description: Description, transformer: Transformer, tokenizer: str, embeddings: torch.Tensor
+    ) -> None:
+        self.description = description
+        self._transformer, self._tokenizer, self._embeddings = transformer, tokenizer, embeddings
+
+    def answer(self, rows: Any) -> Answers:
+        """The signals of B rows of texts."""
+        return self._transformer.answer(rows)
+
+    def kept(self) -> Mapping[str, bytes]:
+        """``tokenizer.json`` and ``embeddings.safetensors``: ``embeddings`` (V, H), float16."""
+        from safetensors.torch import save
+
+        table = self._embeddings.to(torch.float16).cpu().contiguous()
+        return {"tokenizer.json": self._tokenizer.encode(), "embeddings.safetensors": save({"embeddings": table})}
+
+
+def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTransformer:
+    """The teacher that some options describe.
+
+    Raises:
+        StillhouseError: no such model, texts it cannot read, a length it cannot take, a precision that does not pass.
+    """
+    name = options.name
+    if request.task.kind == "features":
+        raise StillhouseError(f"{name}: must be given texts, got a transfer set of features")
+    wanted = _wanted(options.dtype, request)
+    tokenizer, reading = kind.load(name, "float32", request)
+    model = reading.signals.model
+    on_gpu = model.device.type == "cuda"
+    max_length = _max_length(options, tokenizer, model, kind.longest)
+    texts = Texts.of(tokenizer, model.config.pad_token_id, max_length, request.task, request.mask_token)
+    batch_tokens = options.batch_tokens or (_BATCH_TOKENS_GPU if on_gpu else _BATCH_TOKENS)
+
+    def make(precision: Precision) -> Transformer:
+        return Transformer(
+            name, texts, _forward(precision, name, kind, reading, request), request.signals, batch_tokens
+        )
+
+    workers = _GPU_WORKERS if on_gpu else torch.get_num_threads()
+    transformer, precision, made_with = settle(name, make, wanted, _candidates(on_gpu), request, workers)
+    identity = {
+        "teacher": fingerprint(name),
+        "max_length": max_length,
+        "dtype": precision,
+        "mask_token": request.mask_token if texts.own_mask is not None else None,
+        **reading.settings,
+    }
+    description = Description(
+        identity,
+        reading.classes,
+        reading.widths,
+        {**made_with, "device": "cuda" if on_gpu else "cpu", "batch_tokens": batch_tokens},
+        chunk_rows=16_384,
+        chunk_bytes=_CHUNK_BYTES_GPU if on_gpu else _CHUNK_BYTES,
+        workers=workers,
+    )
+    embeddings = model.get_input_embeddings().weight.detach()
+    return LoadedTransformer(description, transformer, tokenizer.backend_tokenizer.to_str(), embeddings)
+
+
+def hidden_layers(given: str, model: Any) -> tuple[int, ...]:
+    """Which hidden states are meant: ``all`` layers, or numbers with commas; 0 is what the first layer reads."""
+    last = model.config.num_hidden_layers
+    if given == "all":
+        return tuple(range(1, last + 1))
+    try:
+        layers = tuple(int(each) for each in given.split(","))
+    except ValueError:
+        layers = (-1,)
+    if not all(0 <= each <= last for each in layers) or len(set(layers)) < len(layers):
+        raise StillhouseError(
+            f"hidden-layers: must be all, or different numbers from 0 to {last} with commas, got {given!r}"
+        )
+    return layers
+
+
+def _wanted(dtype: str, request: Request) -> Dtype:
+    """``auto`` means, for a cache that exists, the precision it was made in."""
+    made = (request.made or {}).get("dtype", "auto")
+    return cast(Dtype, made if dtype == "auto" else dtype)
+
+
+def _max_length(options: Options, tokenizer: Any, model: Any, longest: int | None) -> int:
+    most = longest_input(tokenizer, model)
+    max_length = min(most, longest or most) if options.max_length is None else options.max_length
+    fewest = tokenizer.num_special_tokens_to_add(pair=True) + 2
+    if not fewest <= max_length <= most:
+        raise StillhouseError(f"max-length: must be between {fewest} and {most}, got {max_length}")
+    return max_length
+
+
+def _candidates(on_gpu: bool) -> list[Precision]:
+    """What ``auto`` may choose besides float32."""
+    found: list[Precision] = ["bfloat16"] if best_dtype() == "bfloat16" else []
+    has_onnx = all(find_spec(package) for package in ("onnx", "onnxruntime", "onnxscript"))
+    return [*found, "onnx", "int8"] if has_onnx and not on_gpu else found
+
+
+def _forward(precision: Precision, name: str, kind: Kind, exact: Reading, request: Request) -> Forward:
+    """Runs the model in a precision; ``exact`` is what it is in float32."""
+    if precision == "float32":
+        return TorchForward(_fast_attention(exact.signals))
+    if precision == "bfloat16":
+        return TorchForward(_fast_attention(kind.load(name, precision, request)[1].signals))
+    from ._onnx import OnnxModel, export, quantize
+
+    data = export(exact.signals, request.signals, request.task.kind == "pair")
+    return OnnxModel(quantize(data) if precision == "int8" else data, request.signals)
+
+
+def _fast_attention(signals: Signals) -> Signals:
+    """The plain products of attention are faster than torch's fused ones on a processor, measured up to 512 tokens."""
+    if signals.model.device.type == "cpu":
+        signals.model.set_attn_implementation("eager")
+    return signals

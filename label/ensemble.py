@@ -1,0 +1,64 @@
+"""Labels a transfer set with several teachers, each into a cache of its own, and describes their mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from xxhash import xxh3_64_hexdigest
+
+from transferset import Ensemble, LogitCache, Mean, Member, StillhouseError, TransferSet
+from transferset.files import claim_directory
+
+from .engine import Engine, Labelled, Storage, label
+from .teacher import Teacher
+
+
+def label_ensemble(
+    transfer: TransferSet,
+    teachers: Sequence[tuple[str, Teacher]],
+    out: Path | str,
+    weights: Sequence[float] = (),
+    mean: Mean = "logits",
+    storage: Storage = "float32",
+    engine: Engine = "local",
+    progress: bool = False,
+) -> list[Labelled]:
+    """Writes the logits of each of some named teachers where its cache in ``out`` lacks them, and their mean's recipe.
+
+    A teacher that is added later costs only itself, and other weights cost nothing.
+
+    Args:
+        weights: one for each teacher, which count relative to their sum; by default all are equal.
+        mean: of the ``logits``, or of the ``probabilities``.
+
+    Raises:
+        StillhouseError: as ``label``; as many weights as teachers there must be, and no teacher twice.
+    """
+    if weights and len(weights) != len(teachers):
+        raise StillhouseError(f"weight: must be given for each of {len(teachers)} teachers, got {len(weights)}")
+    folders = [_folder(name, teacher) for name, teacher in teachers]
+    twice = next((name for (name, _), folder in zip(teachers, folders, strict=True) if folders.count(folder) > 1), None)
+    if twice is not None:
+        raise StillhouseError(f"teacher: each must be given once, got {twice} twice: give it a larger --weight")
+    out, done = Path(out), list[Labelled]()
+    claim_directory(out)
+    for (name, teacher), folder in zip(teachers, folders, strict=True):
+        if teacher.gives[0] != "logits":
+            raise StillhouseError(f"{name}: must give logits to be in an ensemble, got {', '.join(teacher.gives)}")
+        cache = out / folder
+        done.append(label(transfer, teacher, cache, ("logits",), storage, name, engine, progress))
+    members = [
+        Member(folder, weight, name)
+        for folder, weight, (name, _) in zip(folders, weights or [1.0] * len(teachers), teachers, strict=True)
+    ]
+    classes = transfer.task.classes or LogitCache.open(out / folders[0]).classes
+    Ensemble.write(out, members, mean, classes, transfer.task.target)
+    return done
+
+
+def _folder(name: str, teacher: Teacher) -> str:
+    """Where a teacher's cache lies: its name for people, and a hash of its options."""
+    short = re.sub(r"[^A-Za-z0-9.]+", "-", name.rstrip("/").rsplit("/", 1)[-1]).strip("-.")[:40]
+    return f"member-{short or 'teacher'}-{xxh3_64_hexdigest(repr(teacher).encode())[:8]}"
