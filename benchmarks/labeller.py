@@ -1,8 +1,8 @@
 """The labeller against what people use today; a JSON line a figure, with both sides' raw numbers.
 
-    python benchmarks/labeller.py peers      # 10,000 texts: transformers.pipeline, CrossEncoder, ours; share of the peak
-    python benchmarks/labeller.py scale      # 1,000,000 distinct texts: memory, and speed from the first to the last tenth
-    python benchmarks/labeller.py estimators # scikit-learn teachers against one call on the whole array
+    python benchmarks/labeller.py peers       # 10,000 texts: transformers.pipeline, CrossEncoder, ours, the peak
+    python benchmarks/labeller.py scale       # 1,000,000 distinct texts: memory, speed in the first and last tenth
+    python benchmarks/labeller.py estimators  # scikit-learn teachers against one call on the whole array
 
 Contenders take turns, three times over; medians are quoted. Loading a model is in nobody's time; what ``auto`` needs to
 find its precision is given apart.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import resource
 import shutil
 import statistics
@@ -47,6 +48,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
+    os.environ.setdefault("NLTK_DATA", str((given.shared / "nltk_data").resolve()))
     with tempfile.TemporaryDirectory() as folder:
         {"peers": peers, "scale": scale, "estimators": estimators}[given.what](given.shared, Path(folder), given.rows)
 
@@ -136,7 +138,7 @@ def best_pipeline(model: str, texts: list[str]) -> tuple[Any, int]:
 
 
 def cross_encoder(model: str, dtype: str) -> Callable[[list[str]], Any]:
-    """``CrossEncoder.predict`` takes pairs; a text with an empty second one has one token more, which costs it little."""
+    """``CrossEncoder.predict`` takes pairs; with an empty second text each has one token more."""
     from sentence_transformers import CrossEncoder
 
     options = {} if dtype == "float32" else {"model_kwargs": {"dtype": torch.bfloat16}}
@@ -187,6 +189,7 @@ class Timed:
     notes: list[tuple[float, int, int]] = field(default_factory=list)
 
     def load(self, request: Request) -> Loaded:
+        """The teacher, with notes."""
         return _Timed(self.teacher.load(request), self.notes)
 
 

@@ -9,7 +9,7 @@ from transferset import StillhouseError
 
 
 def match_classes(where: str, own: Sequence[Any], known: Sequence[str]) -> tuple[str, ...]:
-    """The task's classes in the order of the teacher's own, which may be numbers or truth values.
+    """The task's classes in the order of the teacher's own, which may be numbers or truth values; case may differ.
 
     Where the task has none they are the teacher's, spelt as labels of such values are read.
 
@@ -44,6 +44,9 @@ def _named(value: Any, spelt: str, known: Sequence[str]) -> str | None:
     """Which of the classes a value is: of a text file a class is read as text, where pandas made a number of it."""
     if spelt in known:
         return spelt
+    alike = [name for name in known if name.lower() == spelt.lower()]
+    if len(alike) == 1:
+        return alike[0]
     number = _number(value)
     same = [name for name in known if number is not None and number == _read(name)]
     return same[0] if len(same) == 1 else None

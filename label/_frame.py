@@ -79,7 +79,7 @@ def _data_frame(where: str, values: dict[str, Any]) -> Any:
             f"{where}: pandas must be installed, since it was fitted on a data frame:"
             " run `pip install 'stillhouse[sklearn]'`"
         ) from None
-    # Of objects pandas would make texts of a type of its own, as which scikit-learn does not select them.
+    # Of objects pandas would infer a type for each chunk anew.
     return pd.DataFrame({name: pd.Series(each, dtype=each.dtype) for name, each in values.items()})
 
 

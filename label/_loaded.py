@@ -166,7 +166,7 @@ def _forward(precision: Precision, name: str, kind: Kind, exact: Reading, reques
     if precision == "float32":
         return TorchForward(_fast_attention(exact.signals))
     if precision == "bfloat16":
-        return TorchForward(_fast_attention(kind.load(name, precision, request)[1].signals))
+        return TorchForward(_exact_head(_fast_attention(kind.load(name, precision, request)[1].signals)))
     from ._onnx import OnnxModel, export, quantize
 
     data = export(exact.signals, request.signals, request.task.kind == "pair")
@@ -178,3 +178,17 @@ def _fast_attention(signals: Signals) -> Signals:
     if signals.model.device.type == "cpu":
         signals.model.set_attn_implementation("eager")
     return signals
+
+
+def _exact_head(signals: Signals) -> Signals:
+    """What lies above the encoder computes in float32, at no cost: bfloat16 has 8 bits, too few for a logit."""
+    model = signals.model
+    has_head = hasattr(model, model.base_model_prefix)
+    for name, module in model.named_children():
+        if has_head and name != model.base_model_prefix:
+            module.float().register_forward_pre_hook(_in_float32)
+    return signals
+
+
+def _in_float32(_: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(each.float() if torch.is_tensor(each) and each.is_floating_point() else each for each in inputs)

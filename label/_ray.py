@@ -1,7 +1,7 @@
 """The teacher on every node of a Ray cluster: actors that are asked in chunks, and replaced when they die.
 
-An actor does what it is told in order, so only what it will say next is waited for, and when it dies it is the chunk
-it was at that is held against the chunk.
+An actor does what it is told in order, so only what it will say next is waited for. Which chunk it died of is not
+known, as its last answer may be lost with it: what it held is asked again one by one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sysconfig
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from textwrap import shorten
 from typing import Any
@@ -31,8 +31,8 @@ CHUNKS_PER_ACTOR = 2
 DEATHS = 3
 #: How long to wait for a node that takes an actor while there is none.
 PATIENCE_SECONDS = 120.0
-#: How often to look for nodes that have joined.
-LOOK_SECONDS = 2.0
+#: How often to look for room for more actors: nodes join, and what died left its place.
+LOOK_SECONDS = 1.0
 
 
 class _Actor:
@@ -86,9 +86,8 @@ class _Worker:
     """An actor as the driver sees it: on its way to a node, then loading, then asked one chunk after the other."""
 
     actor: Any
-    placing: Any
-    loading: Any
     started: float
+    beginning: Any
     address: str | None = None
     ready: bool = False
     asked: deque[tuple[Any, _Chunk]] = field(default_factory=deque)
@@ -96,10 +95,8 @@ class _Worker:
     @property
     def coming(self) -> Any:
         """What it says next, None where it was asked nothing."""
-        if self.address is None:
-            return self.placing
         if not self.ready:
-            return self.loading
+            return self.beginning
         return self.asked[0][0] if self.asked else None
 
 
@@ -130,7 +127,7 @@ class RayPool:
         self._workers: list[_Worker] = []
         self._again: deque[_Chunk] = deque()
         self._settled_at: str | None = None
-        self._early_deaths, self._last_early_death = 0, -np.inf
+        self._early_deaths, self._last_early_death, self._lost = 0, -np.inf, ""
         self._ray, self._joined = _join()
         self._looked, self._placed = -np.inf, time.monotonic()
         try:
@@ -174,7 +171,7 @@ class RayPool:
     def close(self) -> None:
         """Ends the actors, and leaves the cluster if this pool has joined it; ends it if this pool started it."""
         for worker in self._workers:
-            self._ray.kill(worker.actor)
+            self._end(worker)
         self._workers.clear()
         if self._joined:
             self._ray.shutdown()
@@ -194,7 +191,7 @@ class RayPool:
         There is always one, if only on its way: where a cluster grows on demand, it is the demand.
         """
         now = time.monotonic()
-        if self._early_deaths >= DEATHS or (self._workers and now < self._looked + LOOK_SECONDS):
+        if self._early_deaths >= DEATHS or now < self._looked + LOOK_SECONDS:
             return
         self._looked = now
         room = int(self._ray.cluster_resources().get(self._unit, 0))
@@ -217,12 +214,11 @@ class RayPool:
             )
             .remote()
         )
-        loading = actor.load.remote(self._teacher, self._request, os.getcwd())
-        return _Worker(actor, actor.place.remote(), loading, time.monotonic())
+        return _Worker(actor, time.monotonic(), actor.place.remote())
 
     def _hand_out(self, chunks: Iterator[tuple[int, pa.Table]]) -> bool:
         """Asks whoever has least to do until all have enough; True if there is nothing left to ask."""
-        while free := [each for each in self._workers if each.ready and len(each.asked) < CHUNKS_PER_ACTOR]:
+        while free := [each for each in self._workers if each.ready and self._has_room(each)]:
             if self._again:
                 chunk = self._again.popleft()
             elif (following := next(chunks, None)) is not None:
@@ -233,10 +229,17 @@ class RayPool:
             worker.asked.append((worker.actor.answer.remote(chunk.rows), chunk))
         return False
 
+    def _has_room(self, worker: _Worker) -> bool:
+        """Whether a worker takes one more; what may have killed another is asked alone."""
+        suspected = any(chunk.deaths for _, chunk in worker.asked)
+        return len(worker.asked) < (1 if self._again or suspected else CHUNKS_PER_ACTOR)
+
     def _hear(self) -> list[tuple[int, Answers]]:
-        """What an actor says next, if one does within a second: an answer, or something that is done here."""
+        """What an actor says next, if one does in time: an answer, or something that is done here."""
         coming = {each.coming: each for each in self._workers if each.coming is not None}
-        said, _ = self._ray.wait(list(coming), timeout=1.0)
+        said, _ = self._ray.wait(list(coming), timeout=LOOK_SECONDS) if coming else ([], [])
+        if not coming:
+            time.sleep(LOOK_SECONDS)
         self._look_for_life()
         answers = []
         for reference in said:
@@ -250,6 +253,8 @@ class RayPool:
     def _take(self, worker: _Worker, reference: Any) -> list[tuple[int, Answers]]:
         if worker.address is None:
             worker.address = self._get(reference)
+            # Not before: so an actor that is lost without a place has not died of loading.
+            worker.beginning = worker.actor.load.remote(self._teacher, self._request, os.getcwd())
         elif not worker.ready:
             self._check(worker, self._get_load(worker))
             worker.ready, self._early_deaths = True, 0
@@ -265,13 +270,13 @@ class RayPool:
         elif now > self._placed + PATIENCE_SECONDS:
             raise StillhouseError(
                 f"ray: must have a live node with a free {self._unit} for the teacher, got none in "
-                f"{PATIENCE_SECONDS:.0f} s: the same command goes on from what is committed"
+                f"{PATIENCE_SECONDS:.0f} s{self._lost}: the same command goes on from what is committed"
             )
 
     def _get_load(self, worker: _Worker) -> Description:
         """The description of what a worker has loaded; the error of another node than this says which."""
         try:
-            description: Description = self._get(worker.loading)
+            description: Description = self._get(worker.beginning)
         except StillhouseError as error:
             here = self._ray.util.get_node_ip_address()
             where = "" if worker.address == here else f" (on node {worker.address})"
@@ -311,18 +316,20 @@ class RayPool:
         """Takes back what a dead actor was asked; a chunk, or a load, that has ended too many is an error."""
         self._workers.remove(worker)
         # It may only be out of reach: then its place must be free for another.
-        self._ray.kill(worker.actor)
-        self._looked = -np.inf
-        chunks = [chunk for _, chunk in worker.asked]
-        self._again.extendleft(reversed(chunks))
-        if chunks:
-            chunks[0].deaths += 1
-            if chunks[0].deaths >= DEATHS:
-                number, rows = chunks[0].number, len(chunks[0].rows)
-                what = f"got {DEATHS} that died at chunk {number} of {rows} rows"
-                raise StillhouseError(f"ray: an actor must survive each chunk, {what}: {error}") from error
-        elif worker.address is not None and not worker.ready:
+        self._end(worker)
+        self._lost = f" since one was lost ({error})"
+        if worker.address is not None and not worker.ready:
             self._count_early_death(worker, error)
+        for _, chunk in reversed(worker.asked):
+            chunk.deaths += 1
+            if chunk.deaths >= DEATHS:
+                what = f"got {DEATHS} that died at chunk {chunk.number} of {len(chunk.rows)} rows"
+                raise StillhouseError(f"ray: an actor must survive each chunk, {what}: {error}") from error
+            self._again.appendleft(chunk)
+
+    def _end(self, worker: _Worker) -> None:
+        with suppress(self._ray.exceptions.RayError):
+            self._ray.kill(worker.actor)
 
     def _count_early_death(self, worker: _Worker, error: _LostError) -> None:
         # Those that a node takes with it are one death: another counts only if it was started since.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from xxhash import xxh3_64_hexdigest
 
 from transferset import Ensemble, LogitCache, Mean, Member, StillhouseError, TransferSet
 from transferset.files import claim_directory
+from transferset.store import kind_of
 
 from .engine import Engine, Labelled, Storage, label
 from .teacher import Teacher
@@ -38,17 +40,24 @@ def label_ensemble(
     """
     if weights and len(weights) != len(teachers):
         raise StillhouseError(f"weight: must be given for each of {len(teachers)} teachers, got {len(weights)}")
+    wrong = next((each for each in weights if not 0 < each < math.inf), None)
+    if wrong is not None:
+        raise StillhouseError(f"weight: must be above 0 and finite, got {wrong}")
     folders = [_folder(name, teacher) for name, teacher in teachers]
     twice = next((name for (name, _), folder in zip(teachers, folders, strict=True) if folders.count(folder) > 1), None)
     if twice is not None:
         raise StillhouseError(f"teacher: each must be given once, got {twice} twice: give it a larger --weight")
-    out, done = Path(out), list[Labelled]()
-    claim_directory(out)
-    for (name, teacher), folder in zip(teachers, folders, strict=True):
-        if teacher.gives[0] != "logits":
+    for name, teacher in teachers:
+        if "logits" not in teacher.gives:
             raise StillhouseError(f"{name}: must give logits to be in an ensemble, got {', '.join(teacher.gives)}")
-        cache = out / folder
-        done.append(label(transfer, teacher, cache, ("logits",), storage, name, engine, progress))
+    out = Path(out)
+    claim_directory(out)
+    if kind_of(out) not in (None, "ensemble"):
+        raise StillhouseError(f"{out}: must be an ensemble, got a {kind_of(out)}: use another --out or --force")
+    done = [
+        label(transfer, teacher, out / folder, ("logits",), storage, name, engine, progress)
+        for (name, teacher), folder in zip(teachers, folders, strict=True)
+    ]
     members = [
         Member(folder, weight, name)
         for folder, weight, (name, _) in zip(folders, weights or [1.0] * len(teachers), teachers, strict=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from transferset import StillhouseError, Task
 
+from ._classes import match_classes
 from ._options import check_options
 from .teacher import Request, Signal
 
@@ -49,7 +50,7 @@ class Huggingface:
         from ._loaded import Reading, hidden_layers
         from ._transformer import Signals
 
-        classes = match_classes(self.name, model.config, request.task)
+        classes = _classes(self.name, model.config, request.task)
         layers = hidden_layers(self.hidden_layers, model) if "hidden" in request.signals else ()
         width = model.config.hidden_size
         widths = {"logits": len(classes) or 1, "embedding": width, "hidden": width * len(layers)}
@@ -62,27 +63,13 @@ class Huggingface:
         return Reading(signals, classes, {name: widths[name] for name in request.signals}, settings)
 
 
-def match_classes(name: str, config: Any, task: Task) -> tuple[str, ...]:
-    """The task's classes in the order of a model's logits; empty for a score.
-
-    Raises:
-        StillhouseError: they are not the same; both are shown.
-    """
+def _classes(name: str, config: Any, task: Task) -> tuple[str, ...]:
+    """The task's classes in the order of a model's logits; empty for a score."""
     count = config.num_labels
     names = [str(config.id2label[number]) for number in range(count)]
     if task.target == "regression":
         if count != 1:
             raise StillhouseError(f"{name}: must give 1 score for regression, got {count} classes")
         return ()
-    if not task.classes:
-        return tuple(names)
     default = names == [f"LABEL_{number}" for number in range(count)]
-    if default and count == len(task.classes):
-        return task.classes
-    by_lower = {each.lower(): each for each in task.classes}
-    if not default and sorted(each.lower() for each in names) == sorted(by_lower):
-        return tuple(by_lower[each.lower()] for each in names)
-    raise StillhouseError(
-        f"{name}: classes must be the {len(task.classes)} of the task ({', '.join(task.classes)}),"
-        f" got {count} ({', '.join(names)})"
-    )
+    return task.classes if default and count == len(task.classes) else match_classes(name, names, task.classes)

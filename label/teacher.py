@@ -30,8 +30,8 @@ class Request:
         task: the columns of the rows that will come, and the classes.
         signals: what to give for each row.
         mask_token: what stands for a masked word in the texts; the teacher reads it as its own.
-        made: the identity that the cache was made with, for a cache that exists: the teacher settles open choices
-            (``dtype`` ``auto``) as they were settled then.
+        made: what a cache that exists says of itself, a teacher's identity among it: open choices (``dtype`` ``auto``)
+            are settled as they were then.
         sample: some of the rows, drawn at random, to settle open choices on.
         rows: how many will be asked for.
     """

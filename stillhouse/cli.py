@@ -20,7 +20,7 @@ from transferset import StillhouseError, unknown
 from . import __version__, commands
 
 #: The order in which a user meets them.
-_ORDER = ("quickstart", "augment", "label", "train", "evaluate", "predict", "show", "verify", "gc")
+_ORDER = ("quickstart", "augment", "label", "join", "train", "evaluate", "predict", "show", "verify", "gc")
 
 
 class Commands(click.Group):

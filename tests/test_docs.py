@@ -8,7 +8,11 @@ import sys
 from itertools import pairwise
 
 import pytest
+import skops.io
 from conftest import ROOT
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from augment import load_recipe
 from augment.recipe import published
@@ -23,7 +27,7 @@ def blocks(page, language):
 
 
 @pytest.fixture
-def folder(tmp_path, labelled_file, tiny_masked_lm):
+def folder(tmp_path, labelled_file, tiny_masked_lm, tiny_teacher):
     """A directory with the files that the pages name."""
     rows = [line.split(",") for line in labelled_file.read_text().splitlines()[1:]]
     (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
@@ -34,6 +38,10 @@ def folder(tmp_path, labelled_file, tiny_masked_lm):
     table = "".join(f"{number % 7},{number * 0.5},{'?' if number % 5 else 'x'},{number % 2}\n" for number in range(40))
     (tmp_path / "table.csv").write_text("a,b,c,class\n" + table)
     shutil.copytree(tiny_masked_lm, tmp_path / "my-masked-lm")
+    shutil.copytree(tiny_teacher, tmp_path / "my-bert")
+    (tmp_path / "rules.py").write_text("".join(blocks(ROOT / "docs" / "label.md", "py")))
+    estimator = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(*zip(*rows, strict=True))
+    skops.io.dump(estimator, tmp_path / "model.skops")
     return tmp_path
 
 

@@ -240,7 +240,7 @@ from counting_teacher import Counting, assert_same_cache, assert_whole
 from label import engine, label
 from transferset import Store, TransferSet
 
-engine.PART_ROWS = 10
+engine.PART_ROWS = 16
 transfer, folder = TransferSet.open(sys.argv[1]), Path(sys.argv[2])
 calls = itertools.count(1)
 
@@ -279,7 +279,7 @@ def resumed(out):
     assert (out / "_teacher" / "notes.txt").read_bytes() == b"kept"
 
 
-assert child(lambda: label(transfer, Counting(), folder / "clean")) == 0
+label(transfer, Counting(), folder / "clean")
 for kill_at in itertools.count(1):
     out = folder / str(kill_at)
     code = child(lambda: killed(out, kill_at))
@@ -335,10 +335,12 @@ def lines_of(log):
     return log.read_text().splitlines() if log.exists() else []
 
 
-def wait_for(condition):
+def wait_for(condition, process):
+    """Until a condition holds, while a process is at work."""
     for _ in range(DEADLINE_SECONDS * 100):
         if condition():
             return
+        assert process.poll() in (None, 0), process.communicate()[1].decode()
         threading.Event().wait(0.01)
     raise TimeoutError
 
@@ -358,9 +360,9 @@ def test_what_a_killed_process_was_about_to_label_is_done_by_another(tmp_path):
     transfer, log, other_log = transfer_set(tmp_path, TEXTS), tmp_path / "log", tmp_path / "other"
     # The first has claims that it never commits when it dies.
     first = process(transfer, tmp_path / "L", log, 0.1, part_rows=1000)
-    wait_for(lambda: len(lines_of(log)) > 6)
+    wait_for(lambda: len(lines_of(log)) > 6, first)
     other = process(transfer, tmp_path / "L", other_log, 0.01)
-    wait_for(lambda: lines_of(other_log))
+    wait_for(lambda: lines_of(other_log), other)
     first.kill()
     first.communicate()
     finished(other)

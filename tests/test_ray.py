@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from counting_teacher import TASK, assert_same_cache, assert_whole, texts_in, transfer_set
 
 from label import _ray as pool_module
+from label import label
 from label._ray import CHUNKS_PER_ACTOR, DEATHS, RayPool
-from label.teacher import Answers, Description, Request
-from transferset import StillhouseError, Task
+from label.teacher import Answers, Description, Request, Signal
+from transferset import StillhouseError
 
 ray = pytest.importorskip("ray")
 
-TASK = Task("text", ("text",), classes=("short", "long"))
 #: Nothing here takes as long on a machine that works.
 DEADLINE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """A teacher whose logits are a text's length and its negative; it writes what happens to it into a file.
+    """A teacher whose logits are a text's length and how many were asked about; it writes what happens into a file.
 
     Texts can say "raise", "refuse" or "die"; ``trouble`` does so while it loads, or makes each load another teacher.
     """
+
+    gives: ClassVar[tuple[Signal, ...]] = ("logits",)
 
     log: str
     seconds: float = 0.02
@@ -52,19 +56,20 @@ class LoadedLengths:
 
     @property
     def description(self) -> Description:
-        return Description({"weights": self.weights}, ("short", "long"), {"logits": 2})
+        return Description({"weights": self.weights}, TASK.classes, {"logits": 2}, chunk_rows=8)
 
     def answer(self, rows: pa.Table) -> Answers:
         texts = rows["text"].to_pylist()
         for text in texts:
             _obey(text, lambda: _note(self.teacher.log, "die"))
         time.sleep(self.teacher.seconds)
-        _note(self.teacher.log, "answer", ray.get_runtime_context().get_node_id(), *texts)
-        lengths = np.array([len(text) for text in texts], np.float32)
-        return Answers({"logits": np.stack([lengths, -lengths], axis=1)}, cut=len(texts))
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "no node"
+        _note(self.teacher.log, "answer", node, *texts)
+        logits = np.array([(len(text), len(texts)) for text in texts], np.float32)
+        return Answers({"logits": logits}, cut=len(texts))
 
     def kept(self) -> Mapping[str, bytes]:
-        return {"folder": os.getcwd().encode(), "threads": os.environ["OMP_NUM_THREADS"].encode()}
+        return {"folder": os.getcwd().encode(), "threads": os.environ.get("OMP_NUM_THREADS", "").encode()}
 
 
 def _obey(order: str, before_death: Callable[[], None] = lambda: None) -> None:
@@ -106,11 +111,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def add_node(cluster: Any) -> Iterator[Callable[[], Any]]:
-    """Adds a node of one CPU."""
-    yield lambda: cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
-    for node in list(cluster.worker_nodes):
-        cluster.remove_node(node)
+def nodes(cluster: Any) -> Any:
+    """The cluster with two nodes of one CPU."""
+    while len(cluster.worker_nodes) < 2:
+        _add_node(cluster)
+    return cluster
+
+
+def _add_node(cluster: Any) -> Any:
+    return cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
 
 
 @pytest.fixture
@@ -141,11 +150,7 @@ def _chunks(*orders: str, number: int = 20) -> Iterator[tuple[int, pa.Table]]:
         yield each, pa.table({"text": ["x" * each, orders[each] if each < len(orders) else "yy"]})
 
 
-def test_what_dies_is_replaced_and_each_chunk_is_answered_once(
-    cluster: Any, add_node: Any, log: str, pool_of: Any
-) -> None:
-    doomed = add_node()
-    add_node()
+def test_what_dies_is_replaced_and_each_chunk_is_answered_once(nodes: Any, log: str, pool_of: Any) -> None:
     pool = pool_of(Lengths(log))
     started = time.monotonic()
     pulled, nodes_wanted = 0, 2
@@ -164,13 +169,13 @@ def test_what_dies_is_replaced_and_each_chunk_is_answered_once(
         answered[number] = answers
         assert pulled <= len(answered) + CHUNKS_PER_ACTOR * 3
         if len(_nodes(log)) == nodes_wanted == 2:
-            cluster.remove_node(doomed, allow_graceful=False)
-            add_node()
+            nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
+            _add_node(nodes)
             nodes_wanted = 3
     assert len(_nodes(log)) == 3
     assert sorted(answered) == list(range(pulled))
     for number, answers in answered.items():
-        np.testing.assert_array_equal(answers.signals["logits"], [[number % 50, -(number % 50)]])
+        np.testing.assert_array_equal(answers.signals["logits"], [[number % 50, 1]])
         assert answers.cut == 1
     asked = sum(line[0] == "answer" for line in _notes(log))
     assert pulled <= asked <= pulled + CHUNKS_PER_ACTOR
@@ -179,8 +184,7 @@ def test_what_dies_is_replaced_and_each_chunk_is_answered_once(
     assert loads == [["sample", "None"]] + [["no sample", "{'weights': 1}"]] * (len(loads) - 1)
 
 
-def test_a_chunk_that_ends_its_actor_is_given_up(add_node: Any, log: str, pool_of: Any) -> None:
-    add_node()
+def test_a_chunk_that_ends_its_actor_is_given_up(nodes: Any, log: str, pool_of: Any) -> None:
     answers = pool_of(Lengths(log)).answers(_chunks("", "", "", "die", number=6))
     got = []
     message = rf"^ray: an actor must survive each chunk, got {DEATHS} that died at chunk 3 of 2 rows: .*died"
@@ -189,8 +193,7 @@ def test_a_chunk_that_ends_its_actor_is_given_up(add_node: Any, log: str, pool_o
     assert sum(line[0] == "die" for line in _notes(log)) == DEATHS
 
 
-def test_what_a_teacher_raises_is_one_line(add_node: Any, log: str, pool_of: Any) -> None:
-    add_node()
+def test_what_a_teacher_raises_is_one_line(nodes: Any, log: str, pool_of: Any) -> None:
     pool = pool_of(Lengths(log))
     with pytest.raises(StillhouseError, match=r"^teacher: texts must be kind, got 'refuse'$"):
         list(pool.answers(_chunks("refuse")))
@@ -212,50 +215,36 @@ def test_what_a_teacher_raises_is_one_line(add_node: Any, log: str, pool_of: Any
     ],
 )
 def test_a_teacher_that_cannot_be_loaded_is_one_line(
-    add_node: Any, log: str, pool_of: Any, trouble: str, message: str
+    nodes: Any, log: str, pool_of: Any, trouble: str, message: str
 ) -> None:
-    add_node()
     with pytest.raises(StillhouseError, match=message):
         pool_of(Lengths(log, trouble=trouble))
     assert not ray.is_initialized()
 
 
-def test_another_teacher_on_another_node_is_an_error(add_node: Any, log: str, pool_of: Any) -> None:
-    add_node()
-    add_node()
+def test_another_teacher_on_another_node_is_an_error(nodes: Any, log: str, pool_of: Any) -> None:
     pool = pool_of(Lengths(log, trouble="differ"))
     with pytest.raises(StillhouseError, match=r"^ray: every node must hold the same .*, got weights 1 on .* and 2 on "):
         list(pool.answers((number, pa.table({"text": ["a"]})) for number in range(10_000)))
 
 
 def test_no_node_that_takes_an_actor_is_an_error(
-    cluster: Any, add_node: Any, log: str, pool_of: Any, monkeypatch: pytest.MonkeyPatch
+    nodes: Any, log: str, pool_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 8.0)
-    message = "^ray: must have a live node with a free CPU for the teacher, got none in 8 s: the same command goes on"
-    node = add_node()
     pool = pool_of(Lengths(log))
     answers = pool.answers(_chunks(number=1000))
-    for _ in range(5):
-        next(answers)
-    cluster.remove_node(node, allow_graceful=False)
-    with pytest.raises(StillhouseError, match=message):
+    next(answers)
+    monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 1.0)
+    for node in list(nodes.worker_nodes):
+        nodes.remove_node(node, allow_graceful=False)
+    message = (
+        r"^ray: must have a live node with a free CPU for the teacher, got none in 1 s{}: the same command goes on"
+    )
+    with pytest.raises(StillhouseError, match=message.format(r" since one was lost \(.*\)")):
         list(answers)
     pool.close()
-    with pytest.raises(StillhouseError, match=message):
+    with pytest.raises(StillhouseError, match=message.format("")):
         pool_of(Lengths(log))
-
-
-def test_without_a_cluster_it_uses_this_machine(
-    cluster: Any, log: str, pool_of: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "local")
-    pool = pool_of(Lengths(log), actors=1)
-    assert pool.description == LoadedLengths(Lengths(log), 1).description
-    assert pool.kept() == {"folder": os.getcwd().encode(), "threads": b"1"}
-    assert list(pool.answers(iter([]))) == []
-    assert sorted(number for number, _ in pool.answers(_chunks())) == list(range(20))
-    assert sum(line[0] == "load" for line in _notes(log)) == 1
 
 
 def test_what_must_hold_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,3 +257,39 @@ def test_what_must_hold_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     message = r"^ray: must be installed for --engine ray: pip install 'stillhouse\[ray\]'$"
     with pytest.raises(StillhouseError, match=message):
         RayPool(Lengths(""), Request(TASK))
+
+
+def test_a_cache_made_while_a_node_dies_is_that_of_a_local_run(nodes: Any, log: str, tmp_path: Path) -> None:
+    transfer = transfer_set(tmp_path, [f"text {'x' * (number % 90)} {number}" for number in range(600)])
+
+    def kill_one_of_two() -> None:
+        until = time.monotonic() + DEADLINE_SECONDS
+        while len(_nodes(log)) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
+
+    killer = threading.Thread(target=kill_one_of_two)
+    killer.start()
+    done = label(transfer, Lengths(log, seconds=0.1), tmp_path / "ray", engine="ray")
+    killer.join()
+    assert len(_nodes(log)) == 2
+    asked = [text for line in _notes(log) if line[0] == "answer" for text in line[2:]]
+    assert done.distinct == done.labelled == done.cut == len(set(asked)) == len(set(texts_in(transfer)))
+    assert len(asked) <= done.distinct + CHUNKS_PER_ACTOR * 8
+    assert_whole(tmp_path / "ray", done.distinct)
+    assert not ray.is_initialized()
+    label(transfer, Lengths(log), tmp_path / "local")
+    assert_same_cache(tmp_path / "ray", tmp_path / "local")
+
+
+# The last: a process that has had a cluster of its own is not taken back by the one that it had joined before.
+def test_without_a_cluster_it_uses_this_machine(
+    cluster: Any, log: str, pool_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    pool = pool_of(Lengths(log), actors=1)
+    assert pool.description == LoadedLengths(Lengths(log), 1).description
+    assert pool.kept() == {"folder": os.getcwd().encode(), "threads": b"1"}
+    assert list(pool.answers(iter([]))) == []
+    assert sorted(number for number, _ in pool.answers(_chunks())) == list(range(20))
+    assert sum(line[0] == "load" for line in _notes(log)) == 1

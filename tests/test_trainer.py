@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from augment import Mask, augment_file
-from label import Huggingface
 from label.engine import label as label_rows
+from label.huggingface import Huggingface
 from students import Student, Training, evaluate, load_objective, objectives, train
 from students.bilstm import Bilstm, BilstmModel
 from students.objectives.mse import Mse

@@ -66,7 +66,8 @@ def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[No
     foreign = [each.name for each in sorted(path.iterdir()) if not ours(each.name)] if path.is_dir() else [path.name]
     if foreign:
         raise StillhouseError(f"{out}: must hold only what this command makes, for --force, got {foreign[0]!r}")
-    for lock in path.glob("_*/lock"):
+    # Those of an ensemble's members lie a folder deeper.
+    for lock in [*path.glob("_*/lock"), *path.glob("*/_manifest/lock")]:
         with file_lock(lock, "exclusive"):
             pass
     path.rename(aside)
