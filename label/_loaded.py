@@ -93,7 +93,7 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
     model = reading.signals.model
     on_gpu = model.device.type == "cuda"
     max_length = _max_length(options, tokenizer, model, kind.longest)
-    texts = Texts.of(tokenizer, model.config.pad_token_id, max_length, request.task, request.mask_token)
+    texts = Texts.of(tokenizer, model.config, max_length, request.task, request.mask_token)
     batch_tokens = options.batch_tokens or (_BATCH_TOKENS_GPU if on_gpu else _BATCH_TOKENS)
 
     def make(precision: Precision) -> Transformer:

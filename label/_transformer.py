@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ class Signals(nn.Module):
     """A model and what is taken from it: a float32 tensor (B, width) for each signal.
 
     ``logits`` as the model gives them; ``embedding``, the last hidden states of a text's tokens in one vector, by
-    ``pooling``; ``hidden``, the first token's vector ([CLS]) after each of some layers, end to end.
+    ``pooling``; ``hidden``, the vector of the first token ([CLS], in XLNet the last) after each of some layers, end to end.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Signals(nn.Module):
         super().__init__()
         self.model, self.signals, self.layers = model, tuple(signals), tuple(layers)
         self.pooling, self.normalize = pooling, normalize
+        self._cls = -1 if ends_with_cls(model.config) else 0
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None = None
@@ -62,10 +65,15 @@ class Signals(nn.Module):
             logits: Tensor = output.logits
             return logits
         if signal == "hidden":
-            return torch.cat([output.hidden_states[layer][:, 0] for layer in self.layers], 1)
+            return torch.cat([output.hidden_states[layer][:, self._cls] for layer in self.layers], 1)
         last = output.last_hidden_state if "last_hidden_state" in output else output.hidden_states[-1]
-        vectors = last[:, 0] if self.pooling == "cls" else _mean(last.float(), mask)
+        vectors = last[:, self._cls] if self.pooling == "cls" else _mean(last.float(), mask)
         return nn.functional.normalize(vectors, dim=1) if self.normalize else vectors
+
+
+def ends_with_cls(config: Any) -> bool:
+    """Whether a text's [CLS] is its last token, as in XLNet; there padding must come before the text."""
+    return getattr(config, "summary_type", None) == "last"
 
 
 def _mean(states: Tensor, mask: Tensor | None) -> Tensor:
@@ -85,18 +93,37 @@ class TorchForward:
 
     def __call__(self, ids: Ids, mask: Ids, types: Ids | None) -> Sequence[Matrix]:
         """The signals of a batch, (B, width) each."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.inference_mode():
-                # A batch without padding needs no mask, and attention is faster without.
-                given = [
-                    None if each is None else torch.from_numpy(each).to(self.device) for each in (ids, mask, types)
-                ]
-                outputs = self.signals(given[0], None if mask.all() else given[1], given[2])
-                return [each.cpu().numpy() for each in outputs]
-        finally:
-            torch.set_num_threads(threads)
+        with _one_thread(), torch.inference_mode():
+            # A batch without padding needs no mask, and attention is faster without.
+            given = [None if each is None else torch.from_numpy(each).to(self.device) for each in (ids, mask, types)]
+            outputs = self.signals(given[0], None if mask.all() else given[1], given[2])
+            return [each.cpu().numpy() for each in outputs]
+
+
+class _Threads:
+    """How many callers compute at the moment, and how many threads torch had before the first of them."""
+
+    lock, callers, before = Lock(), 0, 1
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The calling thread computes alone.
+
+    Torch notes the number for each thread and, for those that start later, for the process. A thread that starts while
+    another is in here is told 1, so what to go back to is noted by the first that comes in.
+    """
+    with _Threads.lock:
+        if not _Threads.callers:
+            _Threads.before = torch.get_num_threads()
+        _Threads.callers += 1
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _Threads.lock:
+            _Threads.callers -= 1
+            torch.set_num_threads(_Threads.before)
 
 
 @dataclass(frozen=True)
@@ -109,6 +136,7 @@ class Texts:
         with_types: whether the model is told which text of a pair a token is from.
         mask_token, own_mask: what stands for a masked word, and what the tokenizer reads instead; None where that
             is the same.
+        pad_left: whether padding comes before a text.
     """
 
     tokenizer: Tokenizer
@@ -116,16 +144,18 @@ class Texts:
     with_types: bool
     mask_token: str | None
     own_mask: str | None
+    pad_left: bool = False
 
     @classmethod
-    def of(cls, tokenizer: Any, padding: int, max_length: int, task: Task, mask_token: str | None) -> Texts:
-        """From the tokenizer of transformers; it is copied, and stays as it was."""
+    def of(cls, tokenizer: Any, config: Any, max_length: int, task: Task, mask_token: str | None) -> Texts:
+        """From the tokenizer of transformers, which is copied, and a model's configuration."""
         fast = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        fast.enable_truncation(max_length)
+        fast.enable_truncation(max_length, direction=tokenizer.truncation_side)
         fast.no_padding()
         own = tokenizer.mask_token or tokenizer.unk_token
         with_types = task.kind == "pair" and "token_type_ids" in tokenizer.model_input_names
-        return cls(fast, padding, with_types, mask_token, None if mask_token in (None, own) else own)
+        own = None if mask_token in (None, own) else own
+        return cls(fast, config.pad_token_id, with_types, mask_token, own, ends_with_cls(config))
 
     def encode(self, columns: Sequence[pa.ChunkedArray]) -> Tokens:
         """The tokens of B texts or pairs."""
@@ -155,10 +185,11 @@ class Tokens:
     starts: npt.NDArray[np.int64]
     cut: int
 
-    def padded(self, rows: npt.NDArray[np.int64], padding: int) -> tuple[Ids, Ids, Ids | None]:
-        """Ids, mask and types, each (rows, T), of some rows."""
-        steps = np.arange(int(self.lengths[rows].max()))
-        there = steps < self.lengths[rows][:, None]
+    def padded(self, rows: npt.NDArray[np.int64], padding: int, left: bool = False) -> tuple[Ids, Ids, Ids | None]:
+        """Ids, mask and types, each (rows, T), of some rows; ``left``: with what fills them up before the text."""
+        lengths = self.lengths[rows].astype(np.int64)[:, None]
+        steps = np.arange(lengths.max()) - (lengths.max() - lengths if left else 0)
+        there = (steps >= 0) & (steps < lengths)
         place = np.where(there, self.starts[rows][:, None] + steps, 0)
         types = None if self.types is None else np.where(there, self.types[place], 0)
         return np.where(there, self.ids[place], padding), there.astype(np.int64), types
@@ -174,6 +205,9 @@ class Transformer:
     def answer(self, rows: pa.Table) -> Answers:
         """The signals of B rows, a table of one column of texts or two."""
         tokens = self.texts.encode(rows.columns)
+        if not tokens.lengths.all():
+            # A tokenizer that adds no tokens of its own, as that of GPT-2.
+            raise StillhouseError(f"{self.name}: must be given texts of at least one token, got an empty text")
         order, bounds = plan_batches(tokens.lengths, self.batch_tokens)
         batches = [self._batch(tokens, order[first:last]) for first, last in pairwise(bounds)]
         found: dict[str, Matrix] = {}
@@ -186,7 +220,7 @@ class Transformer:
     def _batch(self, tokens: Tokens, rows: npt.NDArray[np.int64]) -> Sequence[Matrix]:
         """The signals of a batch; where memory does not suffice, of its halves, and later batches are smaller too."""
         try:
-            return self.forward(*tokens.padded(rows, self.texts.padding))
+            return self.forward(*tokens.padded(rows, self.texts.padding, self.texts.pad_left))
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise

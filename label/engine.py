@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -22,6 +22,7 @@ from xxhash import xxh3_64_hexdigest
 from transferset import LogitCache, StillhouseError, Store, TransferSet, unknown
 from transferset.files import claim_directory, directory_lock, file_lock
 from transferset.logit_cache import KIND
+from transferset.store import kind_of
 
 from ._claims import Claims
 from ._rows import DistinctRows, Numbers, distinct_rows, sample_rows
@@ -107,16 +108,15 @@ def label(
             raise unknown(what, given, get_args(known))
     claim_directory(out)
     _sweep(out)
-    with directory_lock(out, "shared", wait=True):
+    with directory_lock(out, "shared", wait=True), ExitStack() as stack:
         # One process settles what is open, such as the precision; those that come while it does find it settled.
         with file_lock(out / "_manifest" / "settling", "exclusive", wait=True):
-            pool = _pool(transfer, teacher, out, signals, engine)
+            pool = stack.enter_context(closing(_pool(transfer, teacher, out, signals, engine)))
             cache = _cache(transfer, pool.description, out, storage, name)
-        with closing(pool):
-            cache.keep(pool.kept())
-            rows = distinct_rows(transfer, cache.has, out / "_scratch", progress)
-            run = _Run(rows, cache, pool, progress)
-            run.go()
+        cache.keep(pool.kept())
+        rows = distinct_rows(transfer, cache.has, out / "_scratch", progress)
+        run = _Run(rows, cache, pool, progress)
+        run.go()
     _sweep(out)
     return Labelled(rows.rows, len(rows.keys), run.labelled, run.cut, run.seconds, pool.description)
 
@@ -140,7 +140,7 @@ def _checked(signals: Sequence[Signal] | None, teacher: Teacher) -> tuple[Signal
 
 
 def _pool(transfer: TransferSet, teacher: Teacher, out: Path, signals: tuple[Signal, ...], engine: Engine) -> Pool:
-    exists = (out / "_manifest" / "about.json").exists()
+    exists = kind_of(out) is not None
     made = Store.open(out, KIND).about if exists else None
     sample = None if exists else sample_rows(transfer, SAMPLE_ROWS)
     request = Request(transfer.task, signals, transfer.mask_token, made, sample, transfer.store.rows())
@@ -153,13 +153,28 @@ def _pool(transfer: TransferSet, teacher: Teacher, out: Path, signals: tuple[Sig
 
 def _cache(transfer: TransferSet, teacher: Description, out: Path, storage: Storage, name: str) -> LogitCache:
     about = {
+        "teacher": teacher.identity["teacher"],
+        "signals": dict(teacher.widths),
+        "storage": storage,
         **teacher.identity,
         "inputs": transfer.task.kind,
         "target": transfer.task.target,
         "classes": list(teacher.classes),
-        "signals": dict(teacher.widths),
-        "storage": storage,
     }
+    if kind_of(out) == KIND:
+        other = Store.open(out, KIND)
+        if other.about.get("teacher") != about["teacher"]:
+            raise StillhouseError(
+                f"{out}: must be a cache of this teacher ({name or about['teacher']}), got one of another"
+                f" ({other.made_with.get('teacher') or other.about.get('teacher')}, or other weights under the same"
+                " name): use another --out or --force"
+            )
+        kept = list(other.about.get("signals", {}))
+        if kept != list(teacher.widths):
+            raise StillhouseError(
+                f"{out}: signals must be those that it was made with ({', '.join(kept)}), got"
+                f" {', '.join(teacher.widths)}: use another --out or --force"
+            )
     return LogitCache.create(out, about, {"teacher": name, **teacher.made_with})
 
 

@@ -94,12 +94,15 @@ def cache_lines(path: str, facts: Mapping[str, Any]) -> Iterator[str]:
     """A cache's facts for people."""
     about, made_with = facts["about"], dict(facts["made_with"])
     teacher = made_with.pop("teacher", None)
+    # The same figures twice: in words for people, as numbers for programs.
+    tried, _ = made_with.pop("precision", ()), made_with.pop("fidelity", None)
+    no_classes = "none, a score" if "logits" in facts["signals"] else "none, no logits"
     yield f"{path}: logit cache, {_size(facts)}"
     yield from _aligned(
         {
             "teacher": str(teacher) if teacher is not None else None,
             "task": ", ".join(str(about[name]) for name in ("inputs", "target") if name in about) or None,
-            "classes": ", ".join(facts["classes"]) or "none, a score",
+            "classes": ", ".join(facts["classes"]) or no_classes,
             "signals": ", ".join(f"{name} ({width:,})" for name, width in facts["signals"].items()),
             "stored as": facts["storage"],
             "cut": f"{facts['cut']:,} texts were longer than the teacher reads",
@@ -111,6 +114,8 @@ def cache_lines(path: str, facts: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from _block("what the answers depend on", {name: about[name] for name in about if name not in _SAID})
     yield from _block("made with", made_with)
+    if tried:
+        yield from ("", "  precisions tried", *(_visible(f"    {line}") for line in tried))
 
 
 def ensemble_lines(path: str, facts: Mapping[str, Any]) -> Iterator[str]:

@@ -133,7 +133,7 @@ def given_parameters(prefix: str, cls: type[Any], values: Mapping[str, Any]) -> 
 def _option(prefix: str, parameter: Parameter) -> Callable[[Command], Command]:
     name = "-".join(part for part in (prefix, parameter.name.replace("_", "-")) if part)
     choices = get_args(parameter.type) if get_origin(parameter.type) in (Union, UnionType) else (parameter.type,)
-    shown = "" if parameter.default is MISSING else f"  [default: {parameter.default}]"
+    shown = "" if parameter.default in (MISSING, None) else f"  [default: {parameter.default}]"
     text = parameter.help[:1].upper() + parameter.help[1:] + "." + shown
     if bool in choices:
         return click.option(f"--{name}/--no-{name}", default=None, help=text)
