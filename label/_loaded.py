@@ -98,7 +98,7 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
 
     def make(precision: Precision) -> Transformer:
         return Transformer(
-            name, texts, _forward(precision, name, kind, reading, request), request.signals, batch_tokens
+            name, texts, _forward(precision, name, kind, reading, request, texts), request.signals, batch_tokens
         )
 
     workers = _GPU_WORKERS if on_gpu else torch.get_num_threads()
@@ -161,7 +161,7 @@ def _candidates(on_gpu: bool) -> list[Precision]:
     return [*found, "onnx", "int8"] if has_onnx and not on_gpu else found
 
 
-def _forward(precision: Precision, name: str, kind: Kind, exact: Reading, request: Request) -> Forward:
+def _forward(precision: Precision, name: str, kind: Kind, exact: Reading, request: Request, texts: Texts) -> Forward:
     """Runs the model in a precision; ``exact`` is what it is in float32."""
     if precision == "float32":
         return TorchForward(_fast_attention(exact.signals))
@@ -169,8 +169,10 @@ def _forward(precision: Precision, name: str, kind: Kind, exact: Reading, reques
         return TorchForward(_exact_head(_fast_attention(kind.load(name, precision, request)[1].signals)))
     from ._onnx import OnnxModel, export, quantize
 
-    data = export(exact.signals, request.signals, request.task.kind == "pair")
-    return OnnxModel(quantize(data) if precision == "int8" else data, request.signals)
+    pair = request.task.kind == "pair"
+    data = export(exact.signals, request.signals, pair)
+    # What int8 makes of a model must depend on the model alone, or a resumed run would say other things.
+    return OnnxModel(quantize(data, texts.nonsense(pair)) if precision == "int8" else data, request.signals)
 
 
 def _fast_attention(signals: Signals) -> Signals:

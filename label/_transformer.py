@@ -25,13 +25,16 @@ from .teacher import Answers, Matrix, Signal
 Ids = npt.NDArray[np.int64]
 #: From token ids, attention mask and token types, each (B, T), to the signals of B rows in order.
 Forward = Callable[[Ids, Ids, Ids | None], Sequence[Matrix]]
+#: How many batches of nonsense, rows in one, and pieces in a row.
+_NONSENSE_BATCHES, _NONSENSE_ROWS, _NONSENSE_TOKENS = 4, 16, 30
 
 
 class Signals(nn.Module):
     """A model and what is taken from it: a float32 tensor (B, width) for each signal.
 
     ``logits`` as the model gives them; ``embedding``, the last hidden states of a text's tokens in one vector, by
-    ``pooling``; ``hidden``, the vector of the first token ([CLS], in XLNet the last) after each of some layers, end to end.
+    ``pooling``; ``hidden``, the vector of the first token ([CLS], in XLNet the last one) after each of some layers, end
+    to end.
     """
 
     def __init__(
@@ -170,6 +173,17 @@ class Texts:
             else None
         )
         return Tokens(ids, types, lengths, np.cumsum(lengths) - lengths, sum(1 for each in encoded if each.overflowing))
+
+    def nonsense(self, pair: bool) -> list[tuple[Ids, Ids, Ids | None]]:
+        """Batches of texts of random pieces, always the same ones: what a model does with any text shows in them."""
+        random, size = np.random.default_rng(0), self.tokenizer.get_vocab_size()
+        columns = []
+        for _ in range(2 if pair else 1):
+            pieces = random.integers(0, size, (_NONSENSE_BATCHES * _NONSENSE_ROWS, _NONSENSE_TOKENS)).tolist()
+            columns.append(pa.chunked_array([self.tokenizer.decode_batch(pieces)]))
+        tokens = self.encode(columns)
+        rows = np.arange(len(tokens.lengths)).reshape(_NONSENSE_BATCHES, -1)
+        return [tokens.padded(each, self.padding) for each in rows]
 
     def _render(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         return texts if self.own_mask is None else pc.replace_substring(texts, self.mask_token, self.own_mask)

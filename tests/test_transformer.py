@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, XLNetConfig
 
 from label._transformer import Signals, Texts, TorchForward, Transformer
 from transferset import StillhouseError, Task
@@ -36,8 +36,8 @@ def loaded(tiny_teacher):
     return AutoTokenizer.from_pretrained(tiny_teacher), model
 
 
-def texts_of(tokenizer, task=TASK, max_length=32, mask_token=None):
-    return Texts.of(tokenizer, 0, max_length, task, mask_token)
+def texts_of(tokenizer, task=TASK, max_length=32, mask_token=None, padding=0):
+    return Texts.of(tokenizer, BertConfig(pad_token_id=padding), max_length, task, mask_token)
 
 
 def transformer(loaded, signals=("logits",), task=TASK, batch_tokens=64, forward=None, max_length=32, **options):
@@ -131,12 +131,23 @@ def test_token_types_say_which_text_a_token_is_from(loaded):
 
 
 def test_padding_fills_each_row_up_to_the_longest_and_the_mask_says_so(loaded):
-    tokens = Texts.of(loaded[0], 3, 32, PAIR, None).encode(table(["good", "the good film"], ["bad", "bad"]).columns)
+    tokens = texts_of(loaded[0], PAIR, padding=3).encode(table(["good", "the good film"], ["bad", "bad"]).columns)
     ids, mask, types = tokens.padded(np.array([1, 0]), 3)
     assert (tokens.ids[:5].tolist(), ids[0].tolist()) == (ids[1, :5].tolist(), tokens.ids[5:].tolist())
     assert ids[1, 5:].tolist() == [3, 3]
     assert mask.tolist() == [[1] * 7, [1] * 5 + [0] * 2]
     assert types.tolist() == [[0] * 5 + [1] * 2, [0] * 3 + [1] * 2 + [0] * 2]
+
+
+def test_padding_comes_before_the_texts_of_a_model_that_reads_their_end(loaded):
+    texts = Texts.of(loaded[0], XLNetConfig(pad_token_id=3), 32, PAIR, None)
+    tokens = texts.encode(table(["good", "the good film"], ["bad", "bad"]).columns)
+    ids, mask, types = tokens.padded(np.array([1, 0]), 3, texts.pad_left)
+    assert ids[1].tolist() == [3, 3, *tokens.ids[:5].tolist()]
+    assert ids[0].tolist() == tokens.ids[5:].tolist()
+    assert mask.tolist() == [[1] * 7, [0] * 2 + [1] * 5]
+    assert types.tolist() == [[0] * 5 + [1] * 2, [0] * 5 + [1] * 2]
+    assert not texts_of(loaded[0]).pad_left
 
 
 @pytest.mark.parametrize("max_length", [5, 8, 32])

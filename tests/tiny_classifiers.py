@@ -12,7 +12,6 @@ from conftest import WORDS, _byte_pairs
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 _GPT = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 100}
-_BART = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
 #: The class of transformers without its ending, and the sizes.
 CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("Bert", SMALL),
@@ -27,7 +26,6 @@ CLASSIFIERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "xlnet": ("XLNet", {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32}),
     "gpt2": ("GPT2", _GPT),
-    "bart": ("Bart", {**_BART, "encoder_attention_heads": 2, "decoder_attention_heads": 2}),
 }
 
 
@@ -62,7 +60,6 @@ def tokenizer_of(kind: str) -> Any:
         "electra": transformers.ElectraTokenizer,
         "mpnet": transformers.MPNetTokenizer,
         "roberta": transformers.RobertaTokenizer,
-        "bart": transformers.BartTokenizer,
         "gpt2": transformers.GPT2Tokenizer,
         "albert": transformers.AlbertTokenizer,
         "xlnet": transformers.XLNetTokenizer,
@@ -74,7 +71,7 @@ def tokenizer_of(kind: str) -> Any:
         special = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"] if kind == "mpnet" else special
         pieces = dict.fromkeys([*special, *WORDS, *letters, *(f"##{letter}" for letter in letters)])
         return made(vocab={piece: place for place, piece in enumerate(pieces)}, model_max_length=100)
-    if kind in ("roberta", "bart", "gpt2"):
+    if kind in ("roberta", "gpt2"):
         special = ["<|endoftext|>", "<pad>"] if kind == "gpt2" else ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
         vocabulary, merges = _byte_pairs(special)
         options = {"pad_token": "<pad>"} if kind == "gpt2" else {}
