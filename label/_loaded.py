@@ -20,8 +20,8 @@ from .teacher import Answers, Description, Request
 #: Text in a chunk, of about 4 bytes a token: some dozens of batches on a processor.
 _CHUNK_BYTES, _CHUNK_BYTES_GPU = 1 << 17, 1 << 22
 _BATCH_TOKENS, _BATCH_TOKENS_GPU = 1024, 32_768
-#: Threads that keep a GPU busy: one in its forward pass, others tokenizing.
-_GPU_WORKERS = 3
+#: Questions at a time: while the batches of one run, the texts of the next are tokenized.
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,13 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
     max_length = _max_length(options, tokenizer, model, kind.longest)
     texts = Texts.of(tokenizer, model.config, max_length, request.task, request.mask_token)
     batch_tokens = options.batch_tokens or (_BATCH_TOKENS_GPU if on_gpu else _BATCH_TOKENS)
+    threads = 1 if on_gpu else torch.get_num_threads()
 
     def make(precision: Precision) -> Transformer:
-        return Transformer(
-            name, texts, _forward(precision, name, kind, reading, request, texts), request.signals, batch_tokens
-        )
+        forward = _forward(precision, name, kind, reading, request, texts)
+        return Transformer(name, texts, forward, request.signals, batch_tokens, threads)
 
-    workers = _GPU_WORKERS if on_gpu else torch.get_num_threads()
-    transformer, precision, made_with = settle(name, make, wanted, _candidates(on_gpu), request, workers)
+    transformer, precision, made_with = settle(name, make, wanted, _candidates(on_gpu), request, _WORKERS)
     identity = {
         "teacher": fingerprint(name),
         "max_length": max_length,
@@ -117,7 +116,7 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
         {**made_with, "device": "cuda" if on_gpu else "cpu", "batch_tokens": batch_tokens},
         chunk_rows=16_384,
         chunk_bytes=_CHUNK_BYTES_GPU if on_gpu else _CHUNK_BYTES,
-        workers=workers,
+        workers=_WORKERS,
     )
     embeddings = model.get_input_embeddings().weight.detach()
     return LoadedTransformer(description, transformer, tokenizer.backend_tokenizer.to_str(), embeddings)

@@ -18,8 +18,6 @@ from ._spool import Spool
 from .teacher import Description
 
 Numbers = npt.NDArray[np.int64]
-#: A chunk of texts is a 32nd of all, within bounds: some for every worker, and little to lose.
-_SHARE, _LEAST_BYTES = 32, 4096
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,9 @@ class DistinctRows:
         order = sort_keys(self.keys)
         order = order[np.argsort(-self.size[order], kind="stable")]
         until = np.cumsum(self.size[order])
-        most = min(description.chunk_bytes, max(_LEAST_BYTES, int(self.size.sum()) // _SHARE))
         found, first = [], 0
         while first < len(order):
-            end = int(np.searchsorted(until, until[first] - self.size[order[first]] + most, "right"))
+            end = int(np.searchsorted(until, until[first] - self.size[order[first]] + description.chunk_bytes, "right"))
             last = min(max(end, first + 1), first + description.chunk_rows)
             found.append(order[first:last])
             first = last

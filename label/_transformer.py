@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -210,20 +211,29 @@ class Tokens:
 
 
 class Transformer:
-    """Answers about rows of texts: tokenized together, in batches of about one length within a budget of tokens."""
+    """Answers about rows of texts: tokenized together, in batches of about one length within a budget of tokens.
 
-    def __init__(self, name: str, texts: Texts, forward: Forward, signals: Sequence[Signal], batch_tokens: int) -> None:
+    Each batch runs on one of ``threads`` threads; so no core waits for another, and while a caller's batches run the
+    next one's texts are tokenized.
+    """
+
+    def __init__(
+        self, name: str, texts: Texts, forward: Forward, signals: Sequence[Signal], batch_tokens: int, threads: int
+    ) -> None:
         self.name, self.texts, self.forward, self.signals = name, texts, forward, tuple(signals)
         self.batch_tokens = batch_tokens
+        self._threads = ThreadPoolExecutor(threads)
 
     def answer(self, rows: pa.Table) -> Answers:
         """The signals of B rows, a table of one column of texts or two."""
         tokens = self.texts.encode(rows.columns)
-        if not tokens.lengths.all():
-            # A tokenizer that adds no tokens of its own, as that of GPT-2.
-            raise StillhouseError(f"{self.name}: must be given texts of at least one token, got an empty text")
         order, bounds = plan_batches(tokens.lengths, self.batch_tokens)
-        batches = [self._batch(tokens, order[first:last]) for first, last in pairwise(bounds)]
+        running = [self._threads.submit(self._batch, tokens, order[first:last]) for first, last in pairwise(bounds)]
+        try:
+            batches = [each.result() for each in running]
+        finally:
+            for each in running:
+                each.cancel()
         found: dict[str, Matrix] = {}
         for name, parts in zip(self.signals, zip(*batches, strict=True), strict=True):
             matrix = np.concatenate(parts)

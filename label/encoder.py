@@ -50,7 +50,7 @@ class Encoder:
         from ._loaded import Reading, hidden_layers
         from ._transformer import Signals
 
-        pooling, normalize = _modules(self.name) if self.pooling is None else (self.pooling, _modules(self.name)[1])
+        pooling, normalize = _modules(self.name, self.pooling)
         layers = hidden_layers(self.hidden_layers, model) if "hidden" in request.signals else ()
         width = model.config.hidden_size
         widths = {"embedding": width, "hidden": width * len(layers)}
@@ -61,17 +61,19 @@ class Encoder:
         return Reading(signals, (), {name: widths[name] for name in request.signals}, settings)
 
 
-def _modules(name: str) -> tuple[str, bool]:
-    """How a model of sentence-transformers pools, and whether it brings vectors to length 1."""
+def _modules(name: str, wanted: str | None) -> tuple[str, bool]:
+    """How to pool, as wanted or as a model of sentence-transformers does, and whether it brings vectors to length 1."""
     modules = _config(name, "modules.json")
     if modules is None:
-        return "mean", False
+        return wanted or "mean", False
     kinds = {str(each["type"]).rsplit(".", 1)[-1]: str(each["path"]) for each in modules}
     others = sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"})
     if others:
         raise StillhouseError(
             f"{name}: must be a transformer with pooling and perhaps normalizing, got {others[0]} too"
         )
+    if wanted is not None:
+        return wanted, "Normalize" in kinds
     config = _config(name, f"{kinds['Pooling']}/config.json") or {} if "Pooling" in kinds else {}
     # Older files have a flag for each mode, newer ones its name.
     modes = [mode for mode in config if mode.startswith("pooling_mode_") and config[mode] is True]

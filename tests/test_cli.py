@@ -13,7 +13,7 @@ from conftest import ROOT, one_line_error, stillhouse
 
 from stillhouse.cli import main
 from stillhouse.cli import stillhouse as group
-from transferset import Store
+from transferset import Ensemble, LogitCache, Store
 
 COMMANDS = sorted(file.stem for file in (ROOT / "stillhouse" / "commands").glob("[a-z]*.py"))
 
@@ -135,6 +135,11 @@ def test_bad_input_of_label_and_train_is_one_line_and_loses_nothing(run, made, t
             "dtype: must be",
         ),
         (("label", made / "T", "--teacher", tiny_teacher, "--out", made / "S"), "must be empty or a stillhouse"),
+        (("label", made / "T", "--teacher", "sklern:f", "--out", tmp_path / "L"), "did you mean 'sklearn'?"),
+        (("label", made / "T", "--teacher", tiny_teacher, "--floor", 0.1, "--out", tmp_path / "L"), "floor: must be an"),
+        (("label", made / "T", "--teacher", tiny_teacher, "--weight", 2, "--out", tmp_path / "L"), "several teachers"),
+        (("label", made / "T", "--teacher", tiny_teacher, "--signals", "x", "--out", tmp_path / "L"), "got 'x'"),
+        (("label", made / "T", "--teacher", tiny_teacher, "--engine", "rya", "--out", tmp_path / "L"), "rya"),
         (("train", made / "T", made / "L", "--student", "bilstn", "--out", tmp_path / "S"), "did you mean 'bilstm'?"),
         (("train", made / "T", made / "L", "--loss", "mes", "--out", tmp_path / "S"), "did you mean 'mse'?"),
         (
@@ -161,7 +166,44 @@ def test_a_cache_of_another_teacher_is_refused(run, made, tiny_teacher, tmp_path
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}))
     done = run("label", made / "T", "--teacher", other, "--out", made / "L")
-    assert "teacher must be what the logit cache was made with" in one_line_error(done)
+    assert "must be a cache of this teacher" in one_line_error(done)
+
+
+def test_all_signals_are_labelled_in_one_run_and_what_was_done_is_said(run, made, tiny_teacher, tmp_path):
+    arguments = ("label", made / "T", "--teacher", tiny_teacher, "--out", tmp_path / "L", "--dtype", "float32")
+    signals = ("--signals", "hidden, logits,embedding", "--hidden-layers", "1,2", "--storage", "float16")
+    done = run(*arguments, *signals)
+    assert done.returncode == 0
+    cache = LogitCache.open(tmp_path / "L")
+    assert (dict(cache.widths), cache.storage) == ({"logits": 2, "embedding": 16, "hidden": 32}, "float16")
+    rows = cache.store.rows()
+    assert f"{rows:,} labelled now in float32" in done.stdout.decode()
+    assert " 0 labelled now\n" in run(*arguments, *signals).stdout.decode()
+    assert "signals must be those" in one_line_error(run(*arguments, "--storage", "float16"))
+    assert run("verify", tmp_path / "L").returncode == 0
+
+
+def test_texts_that_were_cut_are_told(run, made, tiny_teacher, tmp_path):
+    done = run("label", made / "T", "--teacher", tiny_teacher, "--max-length", 6, "--out", tmp_path / "L")
+    assert re.search(r"\d+ texts were longer than 6 tokens and were cut", done.stdout.decode())
+
+
+def test_several_teachers_make_an_ensemble_that_students_learn_from(run, made, tiny_teacher, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(tiny_teacher, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 0.5}))
+    both = ("--teacher", tiny_teacher, "--teacher", other, "--dtype", "float32")
+    done = run("label", made / "T", *both, "--weight", 2, "--weight", 1, "--out", tmp_path / "L")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 2
+    assert Ensemble.open(tmp_path / "L").weights == pytest.approx([2 / 3, 1 / 3])
+    done = run("label", made / "T", *both, "--mean", "probabilities", "--out", tmp_path / "L")
+    assert done.stdout.count(b" 0 labelled now") == 2
+    for command in ("verify", "show", "gc"):
+        assert run(command, tmp_path / "L").returncode == 0, command
+    small = ("--bilstm-vector-width", 8, "--bilstm-width", 8, "--bilstm-hidden", 8, "--epochs", 1)
+    assert run("train", made / "T", tmp_path / "L", *small, "--out", tmp_path / "S").returncode == 0
 
 
 def test_a_cache_that_lacks_keys_names_what_to_run(run, made, labelled_file, tmp_path):

@@ -200,6 +200,8 @@ def test_the_users_interrupt_loses_nothing_that_was_answered(tmp_path):
 
             def interrupted(rows):
                 if len(self.calls) == 5:
+                    # Until the answer before this one has been heard.
+                    threading.Event().wait(0.1)
                     os.kill(os.getpid(), signal.SIGINT)
                     threading.Event().wait(0.2)
                 return answer(rows)
@@ -441,7 +443,7 @@ def test_signals_of_another_shape_are_refused(tmp_path, spoil):
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        ({"name": "other"}, r'teacher must be what .* \("counting"\), got "other": use another'),
+        ({"name": "other"}, r"must be a cache of this teacher \(other\), got one of another \(counting, or other weights"),
         ({"settings": {"max_length": 9}}, r"max_length must be what .* \(512\), got 9: use another"),
         ({"settings": {"dtype": "int8"}}, r'dtype must be what .* \("float32"\), got "int8": use another'),
         ({"classes": ("pos", "neg")}, r"classes .*must be what .*: use another"),
@@ -459,7 +461,7 @@ def test_the_cache_of_another_teacher_is_refused_before_it_is_asked(tmp_path, ot
 def test_a_cache_of_other_signals_or_storage_is_refused(tmp_path):
     transfer, teacher = transfer_set(tmp_path, TEXTS), Counting()
     label_rows(transfer, Counting(), tmp_path / "L")
-    with pytest.raises(StillhouseError, match="signals.* must be what the logit cache was made with"):
+    with pytest.raises(StillhouseError, match=r"signals must be those that it was made with \(logits\), got logits, embedding"):
         label_rows(transfer, teacher, tmp_path / "L", ["logits", "embedding"])
     with pytest.raises(StillhouseError, match='storage must be what .*"float32".*, got "float16"'):
         label_rows(transfer, teacher, tmp_path / "L", storage="float16")
