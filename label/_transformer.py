@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from threading import Lock
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,7 @@ def _mean(states: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class TorchForward:
-    """Runs ``Signals`` in torch, on one thread where it is on a processor: there each caller has a core."""
+    """Runs ``Signals`` in torch."""
 
     def __init__(self, signals: Signals) -> None:
         self.signals = signals.eval()
@@ -97,37 +96,31 @@ class TorchForward:
 
     def __call__(self, ids: Ids, mask: Ids, types: Ids | None) -> Sequence[Matrix]:
         """The signals of a batch, (B, width) each."""
-        with _one_thread(), torch.inference_mode():
+        with torch.inference_mode():
             # A batch without padding needs no mask, and attention is faster without.
             given = [None if each is None else torch.from_numpy(each).to(self.device) for each in (ids, mask, types)]
             outputs = self.signals(given[0], None if mask.all() else given[1], given[2])
             return [each.cpu().numpy() for each in outputs]
 
 
-class _Threads:
-    """How many callers compute at the moment, and how many threads torch had before the first of them."""
+def single_threads(count: int) -> ThreadPoolExecutor:
+    """Threads that compute alone each, where torch would have several work on one product.
 
-    lock, callers, before = Lock(), 0, 1
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The calling thread computes alone.
-
-    Torch notes the number for each thread and, for those that start later, for the process. A thread that starts while
-    another is in here is told 1, so what to go back to is noted by the first that comes in.
+    Torch notes the number for each thread, and for the process as that of threads to come: there it is put back.
     """
-    with _Threads.lock:
-        if not _Threads.callers:
-            _Threads.before = torch.get_num_threads()
-        _Threads.callers += 1
+    before, all_started = torch.get_num_threads(), Barrier(count + 1)
+    executor = ThreadPoolExecutor(count, initializer=_compute_alone)
+    for _ in range(count):
+        executor.submit(all_started.wait)
+    all_started.wait()
+    torch.set_num_threads(before)
+    return executor
+
+
+def _compute_alone() -> None:
+    # The first question a thread has about its number makes that of the process its own, so it is asked first.
+    torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with _Threads.lock:
-            _Threads.callers -= 1
-            torch.set_num_threads(_Threads.before)
 
 
 @dataclass(frozen=True)
@@ -218,15 +211,18 @@ class Transformer:
     """
 
     def __init__(
-        self, name: str, texts: Texts, forward: Forward, signals: Sequence[Signal], batch_tokens: int, threads: int
+        self, name: str, texts: Texts, forward: Forward, signals: Sequence[Signal], batch_tokens: int, threads: int = 1
     ) -> None:
         self.name, self.texts, self.forward, self.signals = name, texts, forward, tuple(signals)
         self.batch_tokens = batch_tokens
-        self._threads = ThreadPoolExecutor(threads)
+        self._threads = single_threads(threads)
 
     def answer(self, rows: pa.Table) -> Answers:
         """The signals of B rows, a table of one column of texts or two."""
         tokens = self.texts.encode(rows.columns)
+        if not tokens.lengths.all():
+            # A tokenizer that adds no tokens of its own, as that of GPT-2.
+            raise StillhouseError(f"{self.name}: must be given texts of at least one token, got an empty text")
         order, bounds = plan_batches(tokens.lengths, self.batch_tokens)
         running = [self._threads.submit(self._batch, tokens, order[first:last]) for first, last in pairwise(bounds)]
         try:

@@ -136,7 +136,10 @@ def test_bad_input_of_label_and_train_is_one_line_and_loses_nothing(run, made, t
         ),
         (("label", made / "T", "--teacher", tiny_teacher, "--out", made / "S"), "must be empty or a stillhouse"),
         (("label", made / "T", "--teacher", "sklern:f", "--out", tmp_path / "L"), "did you mean 'sklearn'?"),
-        (("label", made / "T", "--teacher", tiny_teacher, "--floor", 0.1, "--out", tmp_path / "L"), "floor: must be an"),
+        (
+            ("label", made / "T", "--teacher", tiny_teacher, "--floor", 0.1, "--out", tmp_path / "L"),
+            "floor: must be an",
+        ),
         (("label", made / "T", "--teacher", tiny_teacher, "--weight", 2, "--out", tmp_path / "L"), "several teachers"),
         (("label", made / "T", "--teacher", tiny_teacher, "--signals", "x", "--out", tmp_path / "L"), "got 'x'"),
         (("label", made / "T", "--teacher", tiny_teacher, "--engine", "rya", "--out", tmp_path / "L"), "rya"),

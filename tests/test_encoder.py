@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 import torch
 from conftest import WORDS
+from safetensors.numpy import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, BertTokenizer
 
 from augment import augment_file
 from label import label as label_rows
 from label.encoder import Encoder
 from label.teacher import Request
-from safetensors.numpy import load_file, save_file
 from transferset import LogitCache, Source, StillhouseError, Task, TransferSet, content_keys
 
 TASK = Task("text", ("text",))
@@ -93,7 +93,9 @@ def assert_close(found, expected):
 
 
 OLD = {f"pooling_mode_{mode}": False for mode in ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")}
-MEAN, CLS, MAX = ({**OLD, f"pooling_mode_{mode}_token{s}": True} for mode, s in (("mean", "s"), ("cls", ""), ("max", "s")))
+MEAN, CLS, MAX = (
+    {**OLD, f"pooling_mode_{mode}_token{s}": True} for mode, s in (("mean", "s"), ("cls", ""), ("max", "s"))
+)
 
 
 def test_a_plain_encoder_gives_the_mean_of_its_tokens(plain):
@@ -168,7 +170,7 @@ def test_a_module_that_we_do_not_have_is_one_line(plain, tmp_path, kind):
 )
 def test_pooling_that_we_do_not_have_is_one_line_that_says_what_to_do(plain, tmp_path, pooling, got):
     folder = sentence_model(plain, tmp_path / "m", pooling=pooling)
-    with pytest.raises(StillhouseError, match="pooling must be mean or cls, got .*: say --pooling") as error:
+    with pytest.raises(StillhouseError, match=r"pooling must be mean or cls, got .*: say --pooling") as error:
         loaded(folder)
     assert got in str(error.value)
     assert "\n" not in str(error.value)

@@ -32,7 +32,7 @@ import label._rows
 from augment import Mask, Ngram, augment_file
 from label import engine
 from label import label as label_rows
-from transferset import LogitCache, Source, StillhouseError, Store, Task, TransferSet
+from transferset import LogitCache, Source, StillhouseError, Store, Task, TransferSet, keys_from_arrow
 from transferset.files import directory_lock
 
 #: Nothing here takes as long on a machine that works.
@@ -59,8 +59,6 @@ def test_the_answers_are_those_to_the_rows_they_stand_by(tmp_path, chunk_bytes):
     transfer = transfer_set(tmp_path, TEXTS)
     label_rows(transfer, Counting(chunk_bytes=chunk_bytes, chunk_rows=3, workers=3), tmp_path / "L")
     (table,) = transfer.tables(["text", "key"])
-    from transferset import keys_from_arrow
-
     logits = LogitCache.open(tmp_path / "L").logits(keys_from_arrow(table["key"]), TASK)
     alone = Counting().load(engine.Request(TASK))
     for text, found in zip(table["text"].to_pylist(), logits, strict=True):
@@ -443,7 +441,10 @@ def test_signals_of_another_shape_are_refused(tmp_path, spoil):
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        ({"name": "other"}, r"must be a cache of this teacher \(other\), got one of another \(counting, or other weights"),
+        (
+            {"name": "other"},
+            r"must be a cache of this teacher \(other\), got one of another \(counting, or other weights",
+        ),
         ({"settings": {"max_length": 9}}, r"max_length must be what .* \(512\), got 9: use another"),
         ({"settings": {"dtype": "int8"}}, r'dtype must be what .* \("float32"\), got "int8": use another'),
         ({"classes": ("pos", "neg")}, r"classes .*must be what .*: use another"),
@@ -461,9 +462,11 @@ def test_the_cache_of_another_teacher_is_refused_before_it_is_asked(tmp_path, ot
 def test_a_cache_of_other_signals_or_storage_is_refused(tmp_path):
     transfer, teacher = transfer_set(tmp_path, TEXTS), Counting()
     label_rows(transfer, Counting(), tmp_path / "L")
-    with pytest.raises(StillhouseError, match=r"signals must be those that it was made with \(logits\), got logits, embedding"):
+    with pytest.raises(
+        StillhouseError, match=r"signals must be those that it was made with \(logits\), got logits, embedding"
+    ):
         label_rows(transfer, teacher, tmp_path / "L", ["logits", "embedding"])
-    with pytest.raises(StillhouseError, match='storage must be what .*"float32".*, got "float16"'):
+    with pytest.raises(StillhouseError, match=r'storage must be what .*"float32".*, got "float16"'):
         label_rows(transfer, teacher, tmp_path / "L", storage="float16")
     assert teacher.calls == []
 
@@ -537,10 +540,12 @@ def test_a_full_disk_is_one_line_and_what_was_committed_is_safe(tmp_path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StillhouseError, match="No space left on device.*free some space and run the same") as error:
+        with pytest.raises(
+            StillhouseError, match=r"No space left on device.*free some space and run the same"
+        ) as error:
             label_rows(transfer, Counting(), tmp_path / "L")
     assert "\n" not in str(error.value)
-    assert [file for file in tmp_path.rglob("*.tmp")] == []
+    assert list(tmp_path.rglob("*.tmp")) == []
     label_rows(transfer, Counting(), tmp_path / "L")
     label_rows(transfer, Counting(), tmp_path / "clean")
     assert_same_cache(tmp_path / "L", tmp_path / "clean")
@@ -569,7 +574,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
     transfer = transfer_set(tmp_path, TEXTS)
     (tmp_path / "L").mkdir()
     (tmp_path / "L" / "thesis.txt").write_text("mine")
-    with pytest.raises(StillhouseError, match="must be empty or a stillhouse directory, got 'thesis.txt'"):
+    with pytest.raises(StillhouseError, match=r"must be empty or a stillhouse directory, got 'thesis\.txt'"):
         label_rows(transfer, Counting(), tmp_path / "L")
     assert [path.name for path in (tmp_path / "L").iterdir()] == ["thesis.txt"]
     with pytest.raises(StillhouseError, match="must be a logit cache, got a transfer set"):

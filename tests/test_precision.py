@@ -171,8 +171,10 @@ def test_auto_does_not_make_a_slow_one_for_little_work():
 
 def test_a_precision_that_is_asked_for_and_fails_is_refused_with_its_figures():
     make = Precisions(float32=Asked(0.001), int8=Asked(0.001, off=1.0))
-    with pytest.raises(StillhouseError, match=r"tiny: int8 must be close to float32 \(decisions .*\), got .*"
-                       r"on 300 texts, decisions agree on 100.00 %, mean .logit difference. 1.0000") as error:  # fmt: skip
+    says = (
+        r"tiny: int8 must be close to float32 \(decisions .*\), got .* on 300 texts, decisions agree on 100.00 %, mean"
+    )
+    with pytest.raises(StillhouseError, match=rf"{says} .logit difference. 1\.0000") as error:
         chosen(make, "int8")
     assert "\n" not in str(error.value)
 

@@ -24,7 +24,9 @@ def logits_of(path, *texts):
 def test_public_bug_3_gold_scores_are_not_what_is_distilled(tmp_path):
     task = Task("text", ("text",), "label", "regression")
     for name, scores in (("a", np.linspace(0, 5, 40)), ("b", np.zeros(40))):
-        label_rows(transfer_set(tmp_path / name, TEXTS, task=task, scores=scores.tolist()), Counting(), tmp_path / f"L{name}")
+        label_rows(
+            transfer_set(tmp_path / name, TEXTS, task=task, scores=scores.tolist()), Counting(), tmp_path / f"L{name}"
+        )
     assert_same_cache(tmp_path / "La", tmp_path / "Lb")
     assert np.ptp(by_key(tmp_path / "Lb")[1]) > 0.5
 
@@ -59,28 +61,29 @@ def test_public_bug_9_augmented_copies_have_logits_of_their_own(tmp_path):
     assert len(np.unique(logits_of(tmp_path / "L", *of_one), axis=0)) == len(of_one)
 
 
+class Uneven(Counting):
+    """Of its threads now one and now another is first."""
+
+    def load(self, request):
+        loaded = super().load(request)
+        answer, random, lock = loaded.answer, np.random.default_rng(), threading.Lock()
+
+        def slowly(rows):
+            with lock:
+                seconds = random.uniform(0, 0.01)
+            threading.Event().wait(seconds)
+            return answer(rows)
+
+        loaded.answer = slowly
+        return loaded
+
+
 def test_public_bug_11_the_numbers_do_not_depend_on_which_thread_is_first(tmp_path):
     transfer = transfer_set(tmp_path, TEXTS)
     label_rows(transfer, Counting(), tmp_path / "clean")
-    for seed in range(3):
-        random, lock = np.random.default_rng(seed), threading.Lock()
-
-        class Uneven(Counting):
-            def load(self, request):
-                loaded = super().load(request)
-                answer = loaded.answer
-
-                def slowly(rows, random=random, lock=lock):
-                    with lock:
-                        seconds = random.uniform(0, 0.01)
-                    threading.Event().wait(seconds)
-                    return answer(rows)
-
-                loaded.answer = slowly
-                return loaded
-
-        label_rows(transfer, Uneven(workers=5), tmp_path / f"L{seed}")
-        assert_same_cache(tmp_path / f"L{seed}", tmp_path / "clean")
+    for n in range(3):
+        label_rows(transfer, Uneven(workers=5), tmp_path / f"L{n}")
+        assert_same_cache(tmp_path / f"L{n}", tmp_path / "clean")
 
 
 def test_public_bug_11_a_writer_that_fails_ends_the_run(tmp_path, monkeypatch):
