@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def compare(pairs: Mapping[str, tuple[Matrix, Matrix]], task: Task, speed: float
             agreement = float(((given > 0) == (true > 0)).all(1).mean())
         elif task.target == "classification":
             agreement = float((given.argmax(1) == true.argmax(1)).mean())
-    return Fidelity(rows, speed, agreement, difference, min(cosines) if cosines else None)
+    return Fidelity(rows, speed, agreement, difference, float(np.min(cosines)) if cosines else None)
 
 
 def _cosine(given: Matrix, true: Matrix) -> float:
@@ -169,7 +170,7 @@ def _asked(transformer: Transformer, slices: Sequence[pa.Table], workers: int) -
         return transformer.answer(rows) if time.monotonic() - started < _SAMPLE_SECONDS else None
 
     with ThreadPoolExecutor(workers) as executor:
-        answers = [each for each in executor.map(ask, slices) if each is not None]
+        answers = [each for each in takewhile(bool, executor.map(ask, slices)) if each is not None]
     seconds = time.monotonic() - started
     signals = {name: np.concatenate([each.signals[name] for each in answers]) for name in answers[0].signals}
     rows = sum(len(each) for each in slices[: len(answers)])

@@ -287,7 +287,8 @@ class RayPool:
         """Settles what the teacher is, if this is the first of it; else this one must be the same."""
         if self._settled_at is None:
             self.description, self._settled_at = description, worker.address
-            self._request = replace(self._request, made=description.identity, sample=None)
+            made = {"signals": dict(description.widths), **description.identity}
+            self._request = replace(self._request, made=made, sample=None)
             return
         first, other = _compared(self.description), _compared(description)
         for name in [*first, *other]:

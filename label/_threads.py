@@ -40,7 +40,9 @@ class Threads:
                     running[executor.submit(self._loaded.answer, rows)] = number
                 if not running:
                     return
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                finished = wait(running, return_when=FIRST_COMPLETED).done
+                # Answers before errors, so that none is lost.
+                for done in sorted(finished, key=lambda each: each.exception() is not None):
                     yield running.pop(done), done.result()
         finally:
             executor.shutdown(cancel_futures=True)

@@ -31,8 +31,9 @@ from .teacher import Answers, Description, Request, Signal, Teacher
 
 Engine = Literal["local", "ray"]
 Storage = Literal["float32", "float16"]
-#: A part is committed after this many rows or seconds, whichever comes first: the most that a kill can lose.
+#: A part is committed after this many rows, bytes or seconds, whichever comes first: the most that a kill can lose.
 PART_ROWS = 16_384
+PART_BYTES = 1 << 27
 PART_SECONDS = 30.0
 #: Rows that a teacher may settle its open choices on.
 SAMPLE_ROWS = 512
@@ -122,8 +123,8 @@ def label(
 
 
 def _sweep(out: Path) -> None:
-    """Removes what killed runs left, unless others are at work."""
-    with suppress(StillhouseError):
+    """Removes what killed runs left, unless others are at work; what cannot be removed harms nobody."""
+    with suppress(StillhouseError, OSError):
         Store.open(out, KIND).gc()
 
 
@@ -153,19 +154,18 @@ def _pool(transfer: TransferSet, teacher: Teacher, out: Path, signals: tuple[Sig
 
 def _cache(transfer: TransferSet, teacher: Description, out: Path, storage: Storage, name: str) -> LogitCache:
     about = {
-        "teacher": teacher.identity["teacher"],
-        "signals": dict(teacher.widths),
-        "storage": storage,
         **teacher.identity,
         "inputs": transfer.task.kind,
         "target": transfer.task.target,
         "classes": list(teacher.classes),
+        "signals": dict(teacher.widths),
+        "storage": storage,
     }
     if kind_of(out) == KIND:
         other = Store.open(out, KIND)
-        if other.about.get("teacher") != about["teacher"]:
+        if other.about.get("teacher") != about.get("teacher"):
             raise StillhouseError(
-                f"{out}: must be a cache of this teacher ({name or about['teacher']}), got one of another"
+                f"{out}: must be a cache of this teacher ({name or about.get('teacher')}), got one of another"
                 f" ({other.made_with.get('teacher') or other.about.get('teacher')}, or other weights under the same"
                 " name): use another --out or --force"
             )
@@ -236,13 +236,17 @@ class _Run:
                     self._check(asked[number], answers)
                     self._answered.append((number, asked.pop(number), answers))
                     bar.update(len(self._answered[-1][1]))
-                    waiting = sum(len(rows) for _, rows, _ in self._answered)
-                    if waiting >= PART_ROWS or time.monotonic() - self._since > PART_SECONDS:
+                    if self._is_full() or time.monotonic() - self._since > PART_SECONDS:
                         self._commit(claims)
         finally:
             # An error, or the user, ends the run: what is answered is not lost.
             self._commit(claims)
         return busy
+
+    def _is_full(self) -> bool:
+        """Whether what is answered makes a part; rows of many numbers are held several times over as one is made."""
+        waiting = sum(len(rows) for _, rows, _ in self._answered)
+        return waiting >= PART_ROWS or 4 * waiting * sum(self.cache.widths.values()) >= PART_BYTES
 
     def _commit(self, claims: Claims) -> None:
         answered, self._answered, self._since = self._answered, [], time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xxhash import xxh3_64_hexdigest
 
-from transferset import Ensemble, LogitCache, Mean, Member, StillhouseError, TransferSet
+from transferset import Ensemble, Mean, Member, StillhouseError, TransferSet
 from transferset.files import claim_directory
 from transferset.store import kind_of
 
@@ -43,7 +43,7 @@ def label_ensemble(
     wrong = next((each for each in weights if not 0 < each < math.inf), None)
     if wrong is not None:
         raise StillhouseError(f"weight: must be above 0 and finite, got {wrong}")
-    folders = [_folder(name, teacher) for name, teacher in teachers]
+    folders = [_folder(name) for name, _ in teachers]
     twice = next((name for (name, _), folder in zip(teachers, folders, strict=True) if folders.count(folder) > 1), None)
     if twice is not None:
         raise StillhouseError(f"teacher: each must be given once, got {twice} twice: give it a larger --weight")
@@ -54,20 +54,25 @@ def label_ensemble(
     claim_directory(out)
     if kind_of(out) not in (None, "ensemble"):
         raise StillhouseError(f"{out}: must be an ensemble, got a {kind_of(out)}: use another --out or --force")
-    done = [
-        label(transfer, teacher, out / folder, ("logits",), storage, name, engine, progress)
-        for (name, teacher), folder in zip(teachers, folders, strict=True)
-    ]
+    done: list[Labelled] = []
+    for (name, teacher), folder in zip(teachers, folders, strict=True):
+        done.append(label(transfer, teacher, out / folder, ("logits",), storage, name, engine, progress))
+        known = done[0].teacher.classes
+        if set(done[-1].teacher.classes) != set(known):
+            raise StillhouseError(
+                f"{name}: classes must be those of {teachers[0][0]} ({', '.join(known)}), got"
+                f" {', '.join(done[-1].teacher.classes)}"
+            )
     members = [
         Member(folder, weight, name)
         for folder, weight, (name, _) in zip(folders, weights or [1.0] * len(teachers), teachers, strict=True)
     ]
-    classes = transfer.task.classes or LogitCache.open(out / folders[0]).classes
+    classes = transfer.task.classes or done[0].teacher.classes
     Ensemble.write(out, members, mean, classes, transfer.task.target)
     return done
 
 
-def _folder(name: str, teacher: Teacher) -> str:
-    """Where a teacher's cache lies: its name for people, and a hash of its options."""
+def _folder(name: str) -> str:
+    """Where a teacher's cache lies: its name as people say it, and a hash of the whole."""
     short = re.sub(r"[^A-Za-z0-9.]+", "-", name.rstrip("/").rsplit("/", 1)[-1]).strip("-.")[:40]
-    return f"member-{short or 'teacher'}-{xxh3_64_hexdigest(repr(teacher).encode())[:8]}"
+    return f"member-{short or 'teacher'}-{xxh3_64_hexdigest(name.encode())[:8]}"

@@ -237,6 +237,11 @@ def _widths(call: Call, request: Request, classes: Sequence[str]) -> dict[str, i
     made = (request.made or {}).get("signals", {})
     for name in request.signals:
         known = (len(classes) or 1) if name == "logits" else made.get(name)
+        if known is None and made:
+            raise StillhouseError(
+                f"{call.where}: signals must be those that the cache was made with ({', '.join(made)}), got {name} too:"
+                " use another --out or --force"
+            )
         if known is None:
             raise StillhouseError(f"{call.where}: must be given some rows to learn the width of {name}, got no sample")
         widths[name] = int(known)

@@ -49,8 +49,8 @@ class Description:
     """A loaded teacher in plain values.
 
     Attributes:
-        identity: what its answers depend on: hash of the weights, length, precision. Another identity is another
-            cache.
+        identity: what its answers depend on: under ``teacher`` a hash of what it is made of, then its settings, such
+            as length and precision. Another identity is another cache.
         classes: the task's classes in the order of its logits; empty where it gives a score, or no logits.
         widths: how many numbers each signal has a row: of ``logits`` C, of ``embedding`` H.
         made_with: what is worth knowing besides, such as the fidelity of a fast backend.

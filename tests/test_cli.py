@@ -274,6 +274,26 @@ def test_force_keeps_the_old_result_until_the_new_one_is_there(run, made, labell
         assert files_of(tmp_path) == before, arguments
 
 
+def test_force_replaces_what_a_link_leads_to(run, made, tmp_path):
+    shutil.copytree(made / "T", tmp_path / "real")
+    (tmp_path / "link").symlink_to("real")
+    texts = tmp_path / "corpus.txt"
+    texts.write_text("a film\nno film\n")
+    done_well(run("augment", texts, "--copies", 0, "--out", tmp_path / "link", "--force"))
+    assert (tmp_path / "link").is_symlink()
+    assert Store.open(tmp_path / "real").rows() == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.txt", "link", "real"]
+
+
+def test_a_transfer_set_is_not_labelled_into_itself(run, made, tiny_teacher, tmp_path):
+    shutil.copytree(made / "T", tmp_path / "T")
+    before = files_of(tmp_path)
+    for options in ([], ["--force"]):
+        label = ("label", tmp_path / "T", "--teacher", tiny_teacher, "--out", tmp_path / "T", *options)
+        assert "must be another directory than the transfer set's" in one_line_error(run(*label))
+        assert files_of(tmp_path) == before
+
+
 @pytest.mark.parametrize("name", ["model", "T", "project"])
 def test_force_deletes_nothing_that_the_command_could_not_have_made(run, made, labelled_file, tmp_path, name):
     folder = tmp_path / name

@@ -72,13 +72,6 @@ def test_chunks_do_not_depend_on_what_is_labelled(tmp_path):
             np.testing.assert_array_equal(one, other)
 
 
-def test_texts_are_in_many_chunks_however_large_a_chunk_may_be(tmp_path):
-    rows = rows_of(tmp_path, [100] * 10_000)
-    assert 30 <= len(rows.chunks(description(100_000, 1 << 30))) <= 40
-    # But not in more than are worth the trouble.
-    assert len(rows_of(tmp_path, [100] * 40).chunks(description(100_000, 1 << 30))) == 1
-
-
 def test_distinct_rows_know_where_they_come_from_and_wait_in_the_spool(tmp_path, monkeypatch):
     pieces = label._rows._pieces
     monkeypatch.setattr(label._rows, "_pieces", lambda transfer: pieces(transfer, rows=7))

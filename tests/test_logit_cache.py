@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_store import in_process, tell
 
+import transferset.store
 from transferset import LogitCache, StillhouseError, Store, Task, content_keys, keys_from_arrow, keys_to_arrow
 from transferset._signals import to_column
 
@@ -501,3 +502,39 @@ def test_verify_finds_a_record_of_files_that_is_none(tmp_path, record):
     (cache.teacher_folder / "files.json").write_text(record)
     (problem,) = cache.verify()
     assert problem.startswith(f"{cache.teacher_folder / 'files.json'}: must name what the labeller kept")
+
+
+def test_a_part_that_is_being_committed_is_not_collected(tmp_path, monkeypatch):
+    cache = LogitCache.create(tmp_path / "L", ABOUT, {})
+    link, refused = transferset.store.link_file, []
+
+    def collected_first(*arguments):
+        with pytest.raises(StillhouseError, match="must not be in use") as error:
+            Store.open(tmp_path / "L").gc()
+        refused.append(error)
+        link(*arguments)
+
+    monkeypatch.setattr(transferset.store, "link_file", collected_first)
+    cache.append(keys_of(1, 2), {"logits": logits_of(1, 2)})
+    assert len(refused) == 1
+    assert cache.verify() == []
+
+
+@pytest.mark.parametrize("signals", [{}, {"logits": 0}, {"logits": -1}, {"logits": 3, "embedding": 0}])
+def test_a_cache_without_numbers_is_none(tmp_path, signals):
+    store = Store.create(tmp_path, "logit cache", {**ABOUT, "signals": signals}, {})
+    with pytest.raises(StillhouseError, match="must describe a logit cache: signals must have widths of at least 1"):
+        LogitCache(store)
+
+
+def test_numbers_are_read_in_the_type_and_width_that_they_are_stored_in(tmp_path):
+    filled(tmp_path)
+    file = next(tmp_path.rglob("about.json"))
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps({**record, "about": {**record["about"], "storage": "float16"}}))
+    cache = LogitCache.open(file.parent.parent)
+    keys = cache.keys()
+    assert (cache.reader(["logits"]).rows(keys)["logits"] == cache.signal("logits", keys)).all()
+    file.write_text(json.dumps({**record, "about": {**record["about"], "signals": {"logits": 4}}}))
+    with pytest.raises(StillhouseError, match="signals must be lists of 4 numbers, got fixed_size_list"):
+        LogitCache.open(file.parent.parent).signal("logits", keys)

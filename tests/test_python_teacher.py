@@ -291,3 +291,10 @@ def test_how_it_wants_to_be_asked(module):
     assert loaded(name, SCORE).kept() == {}
     with pytest.raises(StillhouseError, match="batch_rows must be at least 1, got 0"):
         Python(f"{name}:teach", batch_rows=0)
+
+
+def test_a_signal_that_the_cache_was_made_without_is_said(module):
+    name = module("def teach(texts): return {'logits': [1.0] * len(texts), 'embedding': [[1.0]] * len(texts)}")
+    request = Request(SCORE, ("logits", "embedding"), made={"signals": {"logits": 1}})
+    with pytest.raises(StillhouseError, match=r"signals must be those .* made with \(logits\), got embedding too: use"):
+        Python(f"{name}:teach").load(request)

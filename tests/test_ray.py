@@ -56,7 +56,7 @@ class LoadedLengths:
 
     @property
     def description(self) -> Description:
-        return Description({"weights": self.weights}, TASK.classes, {"logits": 2}, chunk_rows=8)
+        return Description({"teacher": "lengths", "weights": self.weights}, TASK.classes, {"logits": 2}, chunk_rows=8)
 
     def answer(self, rows: pa.Table) -> Answers:
         texts = rows["text"].to_pylist()
@@ -181,7 +181,8 @@ def test_what_dies_is_replaced_and_each_chunk_is_answered_once(nodes: Any, log: 
     assert pulled <= asked <= pulled + CHUNKS_PER_ACTOR
     # The first to load settled what is open; the others were told.
     loads = [line[1:] for line in _notes(log) if line[0] == "load"]
-    assert loads == [["sample", "None"]] + [["no sample", "{'weights': 1}"]] * (len(loads) - 1)
+    settled = str({"signals": {"logits": 2}, "teacher": "lengths", "weights": 1})
+    assert loads == [["sample", "None"]] + [["no sample", settled]] * (len(loads) - 1)
 
 
 def test_a_chunk_that_ends_its_actor_is_given_up(nodes: Any, log: str, pool_of: Any) -> None:

@@ -330,7 +330,12 @@ def cache_of(path, rows=(0, 1, 2), made_with=None):
 
 def test_a_cache_is_shown_with_what_there_is_to_know(tmp_path):
     fidelity = {"rows": 1000, "agreement": 0.998, "largest": 1.25e-7}
-    cache = cache_of(tmp_path / "L", made_with={"teacher": "./my-bert", "fidelity": fidelity, "versions": ["a", None]})
+    made_with = {
+        "fidelity": fidelity,
+        "precision": ["bfloat16: 3.1 times", "chosen: bfloat16"],
+        "versions": ["a", None],
+    }
+    cache = cache_of(tmp_path / "L", made_with={"teacher": "./my-bert", **made_with})
     size = sum(part.bytes for part in cache.store.parts())
     error = np.abs(np.float32(1 / 3) - np.float32(np.float16(1 / 3)))
     # Of three rows one is exact, and the others have errors of this size and twice it.
@@ -354,8 +359,11 @@ def test_a_cache_is_shown_with_what_there_is_to_know(tmp_path):
     dtype       bfloat16
 
   made with
-    fidelity  rows 1,000, agreement 0.998, largest 1.25e-07
     versions  a, none
+
+  precisions tried
+    bfloat16: 3.1 times
+    chosen: bfloat16
 """
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import json
 import os
@@ -882,3 +883,77 @@ def test_a_file_that_cannot_be_synced_leaves_the_old_one_and_no_other(tmp_path, 
     # Where only the directory could not be synced the new one has its name, whole.
     assert path.read_bytes() == (b"old", b"new")[n]
     assert [file.name for file in tmp_path.iterdir()] == ["table"]
+
+
+def test_a_child_that_is_forked_does_not_keep_a_lock(tmp_path):
+    pipes = os.pipe(), os.pipe()
+    (done, end), (up, begin) = pipes
+    with file_lock(tmp_path / "lock", "exclusive"):
+        child = os.fork()
+        if not child:
+            os.write(begin, b".")
+            os.read(done, 1)
+            os._exit(0)
+        os.read(up, 1)
+    try:
+        with file_lock(tmp_path / "lock", "exclusive"):
+            pass
+    finally:
+        os.write(end, b".")
+        os.waitpid(child, 0)
+        for each in (*pipes[0], *pipes[1]):
+            os.close(each)
+
+
+def test_a_parent_keeps_its_lock_when_a_child_ends(tmp_path):
+    with file_lock(tmp_path / "lock", "exclusive"):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(StillhouseError, match="must not be in use"), file_lock(tmp_path / "lock", "shared"):
+            pass
+
+
+def test_the_file_of_a_lock_is_open_to_read_and_write_as_nfs_wants_it(tmp_path, monkeypatch):
+    modes = []
+    monkeypatch.setattr(fcntl, "flock", lambda file, kind: modes.append(fcntl.fcntl(file, fcntl.F_GETFL)))
+    for mode in ("shared", "exclusive"):
+        with file_lock(tmp_path / "lock", mode):
+            pass
+    assert [mode & os.O_ACCMODE for mode in modes] == [os.O_RDWR, os.O_RDWR]
+
+
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch):
+    def refuse(file, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(StillhouseError, match="lock: must be on a file system with locks, got No locks available"),
+        file_lock(tmp_path / "lock", "shared"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "fields", [{"rows": "a"}, {"rows": None}, {"rows": -1}, {"bytes": "a"}, {"slot": "0"}, {"notes": []}, {"file": 3}]
+)
+def test_a_record_with_other_values_is_one_line(tmp_path, fields):
+    store = new_store(tmp_path)
+    store.commit(numbers(1), {})
+    file = tmp_path / "_manifest" / "000000.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+    with pytest.raises(StillhouseError, match=r"000000.json: must be the record of"):
+        store.parts()
+
+
+def test_a_number_of_parts_that_is_none_is_one_line(tmp_path):
+    with pytest.raises(StillhouseError, match="must say kind and about, got other fields"):
+        new_store(tmp_path, parts="3")
+
+
+def test_a_file_is_not_written_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StillhouseError, match="file: must be a directory, got a file"), whole_file(tmp_path / "file/x"):
+        pass

@@ -36,6 +36,8 @@ def to_column(matrix: npt.NDArray[np.floating], storage: str) -> pa.Array:
 def stored_matrix(column: pa.Array | pa.ChunkedArray, width: int) -> npt.NDArray[np.floating]:
     """A column of a part in the type it is stored in, (B, width)."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not pa.types.is_fixed_size_list(array.type) or array.type.list_size != width:
+        raise StillhouseError(f"logit cache: signals must be lists of {width} numbers, got {array.type}: verify it")
     matrix: npt.NDArray[np.floating] = array.flatten().to_numpy(zero_copy_only=False)
     return matrix.reshape(-1, width)
 
@@ -98,7 +100,7 @@ def _on_disk(
         for table in tables:
             keys.append(keys_from_arrow(table["key"]))
             for name, file in files.items():
-                file.write(np.ascontiguousarray(stored_matrix(table[name], widths[name])).data)
+                file.write(np.ascontiguousarray(stored_matrix(table[name], widths[name]), STORAGE[storage]).data)
         for file in files.values():
             file.flush()
         all_keys = np.concatenate(keys)

@@ -57,7 +57,7 @@ class Ensemble:
             self.classes = tuple(str(name) for name in store.about["classes"])
             self.target: Target = store.about["target"]
             _check(self.members, self.mean, self.classes, self.target)
-        except (KeyError, TypeError, StillhouseError) as error:
+        except (KeyError, TypeError, AttributeError, StillhouseError) as error:
             raise StillhouseError(f"{store.path}: _manifest/about.json must describe an ensemble: {error}") from None
         self.widths = {"logits": len(self.classes) or 1}
 

@@ -14,7 +14,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TextIO
 
 from xxhash import xxh3_128
 
@@ -24,6 +24,17 @@ from .errors import StillhouseError
 PART_NAME = re.compile(r"part-[0-9]{6,}-[0-9a-f]{16}\.parquet")
 #: What the folder of an ensemble's member is called.
 MEMBER_NAME = re.compile(r"member-[^/\0]+")
+#: The files whose locks this process holds or waits for.
+_locked: set[TextIO] = set()
+
+
+def _let_go() -> None:
+    """A child that was forked has its parent's open files, and would keep a lock when the parent is done with it."""
+    for file in _locked:
+        file.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def claim_directory(path: Path) -> None:
@@ -57,16 +68,27 @@ def file_lock(path: Path, mode: Literal["shared", "exclusive"], wait: bool = Fal
     """An advisory lock on a file, which is made for it; while another has it, this one is refused, or waits for it."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
+        # To read as well: NFS gives a shared lock on nothing less.
+        handle = path.open("a+")
     with handle:
+        _locked.add(handle)
         try:
-            kind = fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX
-            fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StillhouseError(
-                f"{path.parent.parent}: must not be in use, got another process writing to it"
-            ) from None
-        yield
+            _lock(handle, path, mode, wait)
+            yield
+        finally:
+            _locked.discard(handle)
+
+
+def _lock(handle: TextIO, path: Path, mode: Literal["shared", "exclusive"], wait: bool) -> None:
+    kind = fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX
+    try:
+        fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StillhouseError(f"{path.parent.parent}: must not be in use, got another process writing to it") from None
+    except OSError as error:
+        raise StillhouseError(
+            f"{path}: must be on a file system with locks, got {error.strerror}: use a directory on another one"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -112,6 +134,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         StillhouseError: no space or no permission; no temporary file stays behind, and an older file stays as it was.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    if path.parent.is_file():
+        raise StillhouseError(f"{path.parent}: must be a directory, got a file")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

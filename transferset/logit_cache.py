@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ._signals import (
     to_column,
 )
 from .errors import StillhouseError
-from .files import file_lock, write_file
+from .files import directory_lock, file_lock, write_file
 from .keys import Keys, KeySet, keys_from_arrow, keys_to_arrow
 from .store import Part, Store
 from .task import Task
@@ -53,6 +53,8 @@ class LogitCache:
             self.widths = {str(name): int(width) for name, width in store.about["signals"].items()}
             self.storage = str(store.about["storage"])
             STORAGE[self.storage]
+            if not self.widths or min(self.widths.values()) < 1:
+                raise ValueError(f"signals must have widths of at least 1, got {self.widths}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StillhouseError(f"{store.path}: _manifest/about.json must describe a logit cache: {error}") from None
         self._held = KeySet()
@@ -255,9 +257,15 @@ class LogitCache:
                 f" missing: run `stillhouse label` on it with --out {self.out}"
             )
 
-    def _committing(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def _committing(self) -> Iterator[None]:
         """Held by the one process that is adding to the cache; another waits the moment that it takes."""
-        return file_lock(self.path / "_manifest" / "commit", "exclusive", wait=True)
+        # The directory's lock too, or ``gc`` might take a part away before its record is there.
+        with (
+            directory_lock(self.path, "shared", wait=True),
+            file_lock(self.path / "_manifest" / "commit", "exclusive", wait=True),
+        ):
+            yield
 
 
 def _keys_of(table: pa.Table) -> Keys:

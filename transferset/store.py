@@ -91,11 +91,16 @@ class Store:
             raise StillhouseError(
                 f"{path}: format must be {FORMAT} or older, got {record.get('format')!r}: upgrade stillhouse"
             )
-        if not isinstance(record.get("kind"), str) or not isinstance(record.get("about"), dict):
+        about = record.get("about")
+        if (
+            not isinstance(record.get("kind"), str)
+            or not isinstance(about, dict)
+            or not isinstance(about.get("parts", 0), int)
+        ):
             raise StillhouseError(f"{path}: _manifest/about.json must say kind and about, got other fields")
         if kind is not None and record["kind"] != kind:
             raise StillhouseError(f"{path}: must be {wanted}, got {_article(record['kind'])}")
-        return cls(path, record["kind"], record["about"], record.get("made_with"))
+        return cls(path, record["kind"], about, record.get("made_with"))
 
     @classmethod
     def create(cls, path: Path | str, kind: str, about: Mapping[str, Any], made_with: Mapping[str, Any]) -> Store:
@@ -202,13 +207,14 @@ class Store:
             with pa.OSFile(str(self.path / part.file)) as file:
                 data = file.read_buffer()
         except OSError as error:
+            got = os.strerror(error.errno) if error.errno else "what is no file"
             raise StillhouseError(
-                f"{self.path / part.file}: must be readable: {os.strerror(error.errno or 0)}"
+                f"{self.path / part.file}: must be readable: {got}; put it back, or {self._advice(part)}"
             ) from None
         if data.size != part.bytes or xxh3_128_hexdigest(data) != part.checksum:
             raise StillhouseError(
                 f"{self.path / part.file}: must have checksum {part.checksum}, got another: the file was damaged or"
-                f" edited; delete it with its record _manifest/{part.slot:06d}.json and run the command that made it"
+                f" edited; {self._advice(part)}"
             )
         wanted = list(columns) if columns is not None else None
         return pq.read_table(pa.BufferReader(data), columns=wanted, use_threads=False, pre_buffer=False)
@@ -256,6 +262,9 @@ class Store:
     def lock(self, mode: Literal["shared", "exclusive"]) -> contextlib.AbstractContextManager[None]:
         """Held while writing: shared among writers who may work at once, exclusive for one alone."""
         return directory_lock(self.path, mode)
+
+    def _advice(self, part: Part) -> str:
+        return f"delete it with its record _manifest/{part.slot:06d}.json and run the command that made it"
 
     def _record_of(self, slot: int) -> Path:
         return self.path / "_manifest" / f"{slot:06d}.json"
@@ -318,10 +327,16 @@ def _read_record(file: Path) -> Part:
     try:
         part = Part(**(_read_json(file) or {}))
         named = f"part-{part.slot:06d}-{part.checksum[:16]}.parquet"
+        # What is no number raises here; a number of rows or bytes is one to begin with.
+        fits = min(part.slot, part.rows, part.bytes) >= 0 and isinstance(part.notes, dict)
     except (TypeError, ValueError):
-        raise StillhouseError(f"{file}: must be the record of a part, got other fields") from None
-    if file.name != f"{part.slot:06d}.json" or part.file != named:
+        fits = False
+    if not fits:
+        raise StillhouseError(f"{file}: must be the record of a part, got other fields")
+    if part.file != named:
         raise StillhouseError(f"{file}: must be the record of {named}, got that of {part.file}")
+    if file.name != f"{part.slot:06d}.json":
+        raise StillhouseError(f"{file}: must be the record of its slot, got that of slot {part.slot}")
     return part
 
 

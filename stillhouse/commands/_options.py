@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, replace
@@ -56,7 +57,8 @@ def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[No
     Raises:
         StillhouseError: the directory holds something else, or is being written to.
     """
-    path = Path(out)
+    # Of a link it is what it leads to that is set aside.
+    path = Path(os.path.realpath(out))
     aside = path.with_name(f"{path.name}.replaced")
     if not force or not path.exists() or (path.is_dir() and not any(path.iterdir())):
         yield
@@ -71,10 +73,10 @@ def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[No
         with file_lock(lock, "exclusive"):
             pass
     path.rename(aside)
+    path.mkdir()
     # What models had to offer is kept by content, and may have taken hours: the new work may use it.
     candidates = "_candidates"
     if (aside / candidates).exists():
-        path.mkdir()
         (aside / candidates).rename(path / candidates)
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -60,6 +61,8 @@ def command(
       stillhouse label T --teacher python:rules:score --out L
     """
     rows = TransferSet.open(transfer)
+    if Path(out).exists() and Path(out).samefile(transfer):
+        raise StillhouseError(f"{out}: must be another directory than the transfer set's, got the same")
     given = {name: value for name, value in options.items() if value is not None}
     models = list(zip(specs, load_teachers(specs, given), strict=True))
     asked: Any = tuple(each.strip() for each in signals.split(",")) if signals else None
