@@ -34,6 +34,27 @@ class Reading:
     settings: Mapping[str, Any]
 
 
+def reading(
+    model: Any,
+    request: Request,
+    classes: tuple[str, ...] = (),
+    pooling: str = "mean",
+    normalize: bool = False,
+    layers: str = "all",
+) -> Reading:
+    """What a request takes from a model; ``layers`` are those of ``hidden``."""
+    chosen = hidden_layers(layers, model) if "hidden" in request.signals else ()
+    width = model.config.hidden_size
+    widths = {"logits": len(classes) or 1, "embedding": width, "hidden": width * len(chosen)}
+    settings: dict[str, Any] = {}
+    if "embedding" in request.signals:
+        settings |= {"pooling": pooling, "normalize": normalize}
+    if "hidden" in request.signals:
+        settings["hidden_layers"] = list(chosen)
+    signals = Signals(model, request.signals, pooling, normalize, chosen)
+    return Reading(signals, classes, {name: widths[name] for name in request.signals}, settings)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of pretrained model.

@@ -47,18 +47,10 @@ class Encoder:
         return load_transformer(self, request, Kind("AutoModel", "an encoder", self._read, "pooler.", longest))
 
     def _read(self, tokenizer: Any, model: Any, request: Request) -> Reading:
-        from ._loaded import Reading, hidden_layers
-        from ._transformer import Signals
+        from ._loaded import reading
 
         pooling, normalize = _modules(self.name, self.pooling)
-        layers = hidden_layers(self.hidden_layers, model) if "hidden" in request.signals else ()
-        width = model.config.hidden_size
-        widths = {"embedding": width, "hidden": width * len(layers)}
-        settings: dict[str, Any] = {"pooling": pooling, "normalize": normalize}
-        if "hidden" in request.signals:
-            settings["hidden_layers"] = list(layers)
-        signals = Signals(model, request.signals, pooling, normalize, layers)
-        return Reading(signals, (), {name: widths[name] for name in request.signals}, settings)
+        return reading(model, request, (), pooling, normalize, self.hidden_layers)
 
 
 def _modules(name: str, wanted: str | None) -> tuple[str, bool]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -103,6 +103,28 @@ def label(
         StillhouseError: other classes, a cache of another teacher, answers that are not finite; what was
             committed stays.
     """
+    with opened(transfer, teacher, out, signals, storage, name, engine) as (pool, cache):
+        rows = distinct_rows(transfer, cache.has, cache.path / "_scratch", progress)
+        run = _Run(rows, cache, pool, progress)
+        run.go()
+    return Labelled(rows.rows, len(rows.keys), run.labelled, run.cut, run.seconds, pool.description)
+
+
+@contextmanager
+def opened(
+    transfer: TransferSet,
+    teacher: Teacher,
+    out: Path | str,
+    signals: Sequence[Signal] | None = None,
+    storage: Storage = "float32",
+    name: str = "",
+    engine: Engine = "local",
+) -> Iterator[tuple[Pool, LogitCache]]:
+    """The teacher ready to be asked, and its cache, made now or found to fit; as ``label``, without asking.
+
+    Raises:
+        StillhouseError: as ``label``.
+    """
     out, signals = Path(out), _checked(signals, teacher)
     for what, given, known in (("engine", engine, Engine), ("storage", storage, Storage)):
         if given not in get_args(known):
@@ -115,11 +137,8 @@ def label(
             pool = stack.enter_context(closing(_pool(transfer, teacher, out, signals, engine)))
             cache = _cache(transfer, pool.description, out, storage, name)
         cache.keep(pool.kept())
-        rows = distinct_rows(transfer, cache.has, out / "_scratch", progress)
-        run = _Run(rows, cache, pool, progress)
-        run.go()
+        yield pool, cache
     _sweep(out)
-    return Labelled(rows.rows, len(rows.keys), run.labelled, run.cut, run.seconds, pool.description)
 
 
 def _sweep(out: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from xxhash import xxh3_64_hexdigest
@@ -13,7 +14,7 @@ from transferset import Ensemble, Mean, Member, StillhouseError, TransferSet
 from transferset.files import claim_directory
 from transferset.store import kind_of
 
-from .engine import Engine, Labelled, Storage, label
+from .engine import Engine, Labelled, Storage, label, opened
 from .teacher import Teacher
 
 
@@ -54,22 +55,39 @@ def label_ensemble(
     claim_directory(out)
     if kind_of(out) not in (None, "ensemble"):
         raise StillhouseError(f"{out}: must be an ensemble, got a {kind_of(out)}: use another --out or --force")
-    done: list[Labelled] = []
-    for (name, teacher), folder in zip(teachers, folders, strict=True):
-        done.append(label(transfer, teacher, out / folder, ("logits",), storage, name, engine, progress))
-        known = done[0].teacher.classes
-        if set(done[-1].teacher.classes) != set(known):
-            raise StillhouseError(
-                f"{name}: classes must be those of {teachers[0][0]} ({', '.join(known)}), got"
-                f" {', '.join(done[-1].teacher.classes)}"
-            )
+    known = _common_classes(transfer, teachers, [out / folder for folder in folders], storage, engine)
+    done = [
+        label(transfer, teacher, out / folder, ("logits",), storage, name, engine, progress)
+        for (name, teacher), folder in zip(teachers, folders, strict=True)
+    ]
     members = [
         Member(folder, weight, name)
         for folder, weight, (name, _) in zip(folders, weights or [1.0] * len(teachers), teachers, strict=True)
     ]
-    classes = transfer.task.classes or done[0].teacher.classes
-    Ensemble.write(out, members, mean, classes, transfer.task.target)
+    Ensemble.write(out, members, mean, transfer.task.classes or known, transfer.task.target)
+    with suppress(OSError):
+        (out / "_scratch").rmdir()
     return done
+
+
+def _common_classes(
+    transfer: TransferSet,
+    teachers: Sequence[tuple[str, Teacher]],
+    caches: Sequence[Path],
+    storage: Storage,
+    engine: Engine,
+) -> tuple[str, ...]:
+    """The classes that all teachers have; each is opened, so what is wrong with any is known before hours of work."""
+    known: tuple[str, ...] | None = None
+    for (name, teacher), cache in zip(teachers, caches, strict=True):
+        with opened(transfer, teacher, cache, ("logits",), storage, name, engine) as (pool, _):
+            own = pool.description.classes
+        known = own if known is None else known
+        if set(own) != set(known):
+            raise StillhouseError(
+                f"{name}: classes must be those of {teachers[0][0]} ({', '.join(known)}), got {', '.join(own)}"
+            )
+    return known or ()
 
 
 def _folder(name: str) -> str:

@@ -47,20 +47,10 @@ class Huggingface:
         return load_transformer(self, request, kind)
 
     def _read(self, tokenizer: Any, model: Any, request: Request) -> Reading:
-        from ._loaded import Reading, hidden_layers
-        from ._transformer import Signals
+        from ._loaded import reading
 
         classes = _classes(self.name, model.config, request.task)
-        layers = hidden_layers(self.hidden_layers, model) if "hidden" in request.signals else ()
-        width = model.config.hidden_size
-        widths = {"logits": len(classes) or 1, "embedding": width, "hidden": width * len(layers)}
-        settings: dict[str, Any] = {}
-        if "embedding" in request.signals:
-            settings["pooling"] = self.pooling
-        if "hidden" in request.signals:
-            settings["hidden_layers"] = list(layers)
-        signals = Signals(model, request.signals, self.pooling, layers=layers)
-        return Reading(signals, classes, {name: widths[name] for name in request.signals}, settings)
+        return reading(model, request, classes, self.pooling, layers=self.hidden_layers)
 
 
 def _classes(name: str, config: Any, task: Task) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ class Call:
         try:
             with _searched_first(self.folder):
                 given = self.function(_plain_rows(rows, self.task))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             place = _place(error, self.file)
             raise StillhouseError(
                 f"{self.where}: must answer {len(rows)} rows, got {_said(error)} ({place})"
@@ -232,6 +232,8 @@ def _widths(call: Call, request: Request, classes: Sequence[str]) -> dict[str, i
             wanted = (len(rows), width)
             if values.shape != wanted:
                 raise StillhouseError(f"{call.where}: {name} must have shape {wanted}, got {values.shape}")
+            if width < 1:
+                raise StillhouseError(f"{call.where}: {name} must have at least 1 number a row, got none")
             widths[name] = width
         return widths
     made = (request.made or {}).get("signals", {})

@@ -109,13 +109,21 @@ class Store:
         ``made_with`` is for the reader's eye (names, versions); it may differ when the store is reopened.
 
         Raises:
-            StillhouseError: the directory holds another store, or files that are not a store's.
+            StillhouseError: the directory holds another store, parts that nothing describes, or files that are not a
+                store's.
         """
         path = Path(path)
         # What JSON makes of it, so that what is written now equals what is read later.
         about = json.loads(json.dumps(about))
         claim_directory(path)
+        # Looked for first: another process may make the store now, and describes it before it commits a part.
+        has_parts = any(_RECORD_NAME.fullmatch(name) for name in os.listdir(path / "_manifest"))
         if not (path / "_manifest" / "about.json").exists():
+            if has_parts:
+                raise StillhouseError(
+                    f"{path}: must have the description of its parts, got no _manifest/about.json: put it back, or use"
+                    " another --out or --force"
+                )
             record = {"format": FORMAT, "kind": kind, "about": about, "made_with": made_with}
             with contextlib.suppress(FileExistsError):
                 _link_json(path / "_manifest" / "about.json", record)

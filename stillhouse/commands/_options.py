@@ -63,6 +63,9 @@ def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[No
     if not force or not path.exists() or (path.is_dir() and not any(path.iterdir())):
         yield
         return
+    if Path.cwd().is_relative_to(path):
+        # Under its new name it would still be what "." means, and take the new work with it.
+        raise StillhouseError(f"{out}: must not hold the current directory, for --force, got {Path.cwd()}: leave it")
     if aside.exists():
         raise StillhouseError(f"{aside}: must not be there, got what an interrupted --force kept: remove or rename it")
     foreign = [each.name for each in sorted(path.iterdir()) if not ours(each.name)] if path.is_dir() else [path.name]
@@ -135,9 +138,9 @@ def given_parameters(prefix: str, cls: type[Any], values: Mapping[str, Any]) -> 
 def _option(prefix: str, parameter: Parameter) -> Callable[[Command], Command]:
     name = "-".join(part for part in (prefix, parameter.name.replace("_", "-")) if part)
     choices = get_args(parameter.type) if get_origin(parameter.type) in (Union, UnionType) else (parameter.type,)
-    shown = "" if parameter.default in (MISSING, None) else f"  [default: {parameter.default}]"
+    shown = "" if parameter.default in (MISSING, None, False) else f"  [default: {parameter.default}]"
     text = parameter.help[:1].upper() + parameter.help[1:] + "." + shown
     if bool in choices:
         return click.option(f"--{name}/--no-{name}", default=None, help=text)
     kind = next(each for each in _NAMED if each in choices)
-    return click.option(f"--{name}", type=kind, default=None, help=text, metavar=kind.__name__.upper())
+    return click.option(f"--{name}", type=kind, default=None, help=text)

@@ -65,7 +65,7 @@ def command(
         raise StillhouseError(f"{out}: must be another directory than the transfer set's, got the same")
     given = {name: value for name, value in options.items() if value is not None}
     models = list(zip(specs, load_teachers(specs, given), strict=True))
-    asked: Any = tuple(each.strip() for each in signals.split(",")) if signals else None
+    asked: Any = tuple(each.strip() for each in signals.split(",")) if signals is not None else None
     with replacing(out, force, store_name):
         if len(models) == 1:
             if weights:
