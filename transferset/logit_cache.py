@@ -25,13 +25,15 @@ from ._signals import (
     stored_matrix,
     to_column,
 )
-from .errors import StillhouseError
+from .errors import StillhouseError, unknown
 from .files import directory_lock, file_lock, write_file
 from .keys import Keys, KeySet, keys_from_arrow, keys_to_arrow
 from .store import Part, Store
 from .task import Task
 
 KIND = "logit cache"
+#: What a teacher may be asked for.
+SIGNALS = ("logits", "embedding", "hidden")
 
 
 class LogitCache:
@@ -218,6 +220,8 @@ class LogitCache:
     def check_signals(self, names: Sequence[str]) -> None:
         """Raises StillhouseError for a signal that the cache does not hold."""
         for name in names:
+            if name not in SIGNALS:
+                raise unknown(f"{self.path}: signals", name, self.widths)
             if name not in self.widths:
                 raise StillhouseError(
                     f"{self.path}: must hold {name}, got {', '.join(self.widths) or 'no signals'}: run `stillhouse"
