@@ -74,7 +74,7 @@ def peers(shared: Path, folder: Path, rows: int) -> None:
     texts = distinct_texts(shared, rows or 10_000)
     model = str(shared / "models" / "minilm-l6-sst2")
     transfer = as_transfer_set(texts, folder)
-    waits: dict[str, list[float]] = {"auto": [], "float32": []}
+    waits: dict[str, list[float]] = {dtype: [] for dtype in ("auto", "float32", "onnx", "int8")}
 
     def ours(dtype: str) -> float:
         shutil.rmtree(folder / "L", ignore_errors=True)
@@ -93,6 +93,8 @@ def peers(shared: Path, folder: Path, rows: int) -> None:
         {
             "ours auto": lambda: ours("auto"),
             "ours float32": lambda: ours("float32"),
+            "ours onnx": lambda: ours("onnx"),
+            "ours int8": lambda: ours("int8"),
             "pipeline": lambda: len(texts) / seconds(lambda: pipeline(texts, batch_size=best)),
             "CrossEncoder": lambda: len(texts) / seconds(lambda: encoders["float32"](texts)),
             "CrossEncoder bfloat16": lambda: len(texts) / seconds(lambda: encoders["bfloat16"](texts)),
@@ -102,7 +104,8 @@ def peers(shared: Path, folder: Path, rows: int) -> None:
     )
     middle = {name: statistics.median(each) for name, each in rates.items()}
     say(texts_a_second=rates, pipeline_batch=best, auto_chose=chosen["auto"], why=notes["auto"])
-    for name in ("ours auto", "ours float32"):
+    say(int8=notes["int8"], onnx=notes["onnx"])
+    for name in ("ours auto", "ours float32", "ours onnx", "ours int8"):
         for peer in ("pipeline", "CrossEncoder", "CrossEncoder bfloat16"):
             say(ratio=f"{name} / {peer}", value=round(middle[name] / middle[peer], 2))
     work = flops_of(model, texts)
@@ -257,7 +260,7 @@ def estimators(shared: Path, folder: Path, rows: int) -> None:
     from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 
     trees, boosting = (
-        ExtraTreesClassifier(100, n_jobs=-1, random_state=0),
+        ExtraTreesClassifier(500, n_jobs=-1, random_state=0),
         HistGradientBoostingClassifier(random_state=0),
     )
     for name, file, gold in (("letter", "letter.tsv", "letter"), ("adult", "adult.csv", "income-per-year")):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from xxhash import xxh3_64_hexdigest
 
@@ -79,9 +80,18 @@ def _common_classes(
 ) -> tuple[str, ...]:
     """The classes that all teachers have; each is opened, so what is wrong with any is known before hours of work."""
     known: tuple[str, ...] | None = None
+    seen: list[dict[str, Any]] = []
     for (name, teacher), cache in zip(teachers, caches, strict=True):
         with opened(transfer, teacher, cache, ("logits",), storage, name, engine) as (pool, _):
             own = pool.description.classes
+            # What it is, in whatever precision it is asked.
+            itself = {key: value for key, value in pool.description.identity.items() if key != "dtype"}
+        if itself in seen:
+            same = teachers[seen.index(itself)][0]
+            raise StillhouseError(
+                f"teacher: each must be given once, got {name}, which is {same}: give it a larger --weight"
+            )
+        seen.append(itself)
         known = own if known is None else known
         if set(own) != set(known):
             raise StillhouseError(

@@ -64,7 +64,7 @@ class Sklearn:
     output: Annotated[str, "log-probabilities or decision"] = "log-probabilities"
     floor: Annotated[float, "least probability of a class, above 0 and below 0.5"] = 1e-3
     trust_pickle: Annotated[bool, "read a pickle, or any type from a .skops file: both may run code"] = False
-    batch_rows: Annotated[int, "most rows that the estimator is given at once"] = 65_536
+    batch_rows: Annotated[int, "most rows that the estimator is given at once"] = 262_144
 
     def __post_init__(self) -> None:
         if self.output not in _METHODS:

@@ -24,7 +24,7 @@ def load_teacher(spec: str, options: Mapping[str, Any] | None = None) -> Teacher
     """The teacher that a specification names, ``KIND:WHAT`` or a Hugging Face directory or name, with its options.
 
     >>> load_teacher("sklearn:forest.skops", {"floor": 0.01})
-    Sklearn(file='forest.skops', output='log-probabilities', floor=0.01, trust_pickle=False, batch_rows=65536)
+    Sklearn(file='forest.skops', output='log-probabilities', floor=0.01, trust_pickle=False, batch_rows=262144)
 
     Raises:
         StillhouseError: an unknown kind, an option that such a teacher does not have, a value out of range.

@@ -285,6 +285,15 @@ def test_force_replaces_what_a_link_leads_to(run, made, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.txt", "link", "real"]
 
 
+def test_force_leaves_the_directory_alone_that_it_is_run_in(made, tiny_teacher, tmp_path):
+    shutil.copytree(made / "L", tmp_path / "L")
+    before = files_of(tmp_path)
+    for inside, out in ((tmp_path / "L", "."), (tmp_path / "L" / "_manifest", ".."), (tmp_path / "L", tmp_path / "L")):
+        label = ("label", made / "T", "--teacher", tiny_teacher, "--out", out, "--force")
+        assert "must not hold the current directory" in one_line_error(stillhouse(*label, cwd=inside))
+        assert files_of(tmp_path) == before
+
+
 def test_a_transfer_set_is_not_labelled_into_itself(run, made, tiny_teacher, tmp_path):
     shutil.copytree(made / "T", tmp_path / "T")
     before = files_of(tmp_path)

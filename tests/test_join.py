@@ -283,7 +283,7 @@ def test_what_is_wrong_is_one_line(tmp_path, transfer, cache):
     for arguments, says in (
         ((cache.path, transfer.store.path), "must be a transfer set, got a logit cache"),
         ((transfer.store.path, transfer.store.path), "must be a logit cache, got a transfer set"),
-        ((transfer.store.path, cache.path, "--signals", "logits,hiden"), "must hold hiden, got logits, embedding"),
+        ((transfer.store.path, cache.path, "--signals", "logits,hiden"), "signals: must be one of logits, embedding"),
     ):
         assert says in one_line_error(stillhouse("join", *arguments, *out))
     assert not (tmp_path / "J.parquet").exists()

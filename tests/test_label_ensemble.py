@@ -59,6 +59,13 @@ def test_a_teacher_with_its_classes_in_another_order_counts_for_the_right_ones(t
     np.testing.assert_allclose(found, each.mean(0), atol=1e-6)
 
 
+def test_one_teacher_under_two_names_is_refused_before_anybody_is_asked(tmp_path):
+    teachers = [("a", Counting(name="a")), *named("b"), ("./a", Counting(name="a"))]
+    with pytest.raises(StillhouseError, match=r"each must be given once, got \./a, which is a: give it a larger"):
+        label_ensemble(transfer_set(tmp_path, TEXTS), teachers, tmp_path / "L")
+    assert calls_of(teachers) == [0, 0, 0]
+
+
 def test_a_teacher_that_is_added_is_the_only_one_asked(tmp_path):
     transfer, first = transfer_set(tmp_path, TEXTS), named("a", "b")
     label_ensemble(transfer, first, tmp_path / "L")

@@ -135,6 +135,7 @@ def test_other_signals_and_their_widths(module):
         ("[[0, 1]] * len(texts)", ("embedding",), "must give a dict with embedding, got list"),
         ("{'logit': [[0, 1]]}", ("logits",), "must give logits among its signals, got logit"),
         ("{'logits': [[0, 1]] * 2, 'hidden': 3}", ("logits", "hidden"), r"hidden must have shape .* got \(\)"),
+        ("{'embedding': [[]] * len(texts)}", ("embedding",), "embedding must have at least 1 number a row, got none"),
     ],
 )
 def test_what_is_no_answer_is_refused_as_it_is_loaded(given, signals, said, module):
@@ -204,6 +205,10 @@ def test_an_exception_of_many_lines_or_none_is_one_line(module):
         loaded(name, sample=TEXTS)
     name = module("def teach(texts): raise KeyError", "another_teacher")
     with pytest.raises(StillhouseError, match=r"got KeyError \(.*:1\)$"):
+        loaded(name, sample=TEXTS)
+    # What ends a process is an error too, or the run would end without a word.
+    name = module("def teach(texts): raise SystemExit(3)", "third_teacher")
+    with pytest.raises(StillhouseError, match=r"got SystemExit: 3 \(.*:1\)$"):
         loaded(name, sample=TEXTS)
 
 

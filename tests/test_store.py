@@ -611,6 +611,16 @@ def test_a_store_is_reopened_by_what_it_is_about_whoever_made_it(tmp_path):
     assert Store.open(tmp_path).kind == KIND
 
 
+def test_parts_that_nothing_describes_become_nobody_elses(tmp_path):
+    new_store(tmp_path, teacher="mine").commit(numbers(1), {})
+    description = (tmp_path / "_manifest" / "about.json").read_bytes()
+    (tmp_path / "_manifest" / "about.json").unlink()
+    with pytest.raises(StillhouseError, match="must have the description of its parts, got no"):
+        new_store(tmp_path, teacher="theirs")
+    (tmp_path / "_manifest" / "about.json").write_bytes(description)
+    assert read_numbers(new_store(tmp_path, teacher="mine")) == [1]
+
+
 @pytest.mark.parametrize(
     ("about", "message"),
     [
