@@ -56,11 +56,16 @@ def _check_columns(where: str, estimator: Any, columns: Sequence[str], task: Tas
 
 
 def _cells(column: pa.ChunkedArray) -> Any:
-    cells = column.to_numpy()
-    if cells.dtype == object and column.null_count:
-        cells = cells.copy()
-        cells[column.is_null().to_numpy()] = np.nan
-    return cells
+    """The values as numbers, or as objects with NaN where one is missing; equal texts are one object."""
+    if not pa.types.is_string(column.type):
+        cells = column.to_numpy()
+        if cells.dtype == object and column.null_count:
+            cells = cells.copy()
+            cells[column.is_null().to_numpy()] = np.nan
+        return cells
+    encoded = column.combine_chunks().dictionary_encode()
+    known = np.array([*encoded.dictionary.to_pylist(), np.nan], object)
+    return known[encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
 
 
 def _matrix(values: dict[str, Any]) -> Any:

@@ -113,7 +113,7 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
     tokenizer, reading = kind.load(name, "float32", request)
     model = reading.signals.model
     on_gpu = model.device.type == "cuda"
-    max_length = _max_length(options, tokenizer, model, kind.longest)
+    max_length = _max_length(options, tokenizer, model, request, kind.longest)
     texts = Texts.of(tokenizer, model.config, max_length, request.task, request.mask_token)
     batch_tokens = options.batch_tokens or (_BATCH_TOKENS_GPU if on_gpu else _BATCH_TOKENS)
     threads = 1 if on_gpu else torch.get_num_threads()
@@ -165,10 +165,11 @@ def _wanted(dtype: str, request: Request) -> Dtype:
     return cast(Dtype, made if dtype == "auto" else dtype)
 
 
-def _max_length(options: Options, tokenizer: Any, model: Any, longest: int | None) -> int:
+def _max_length(options: Options, tokenizer: Any, model: Any, request: Request, longest: int | None) -> int:
     most = longest_input(tokenizer, model)
     max_length = min(most, longest or most) if options.max_length is None else options.max_length
-    fewest = tokenizer.num_special_tokens_to_add(pair=True) + 2
+    pair = request.task.kind == "pair"
+    fewest = tokenizer.num_special_tokens_to_add(pair=pair) + (2 if pair else 1)
     if not fewest <= max_length <= most:
         raise StillhouseError(f"max-length: must be between {fewest} and {most}, got {max_length}")
     return max_length

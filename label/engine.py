@@ -130,21 +130,29 @@ def opened(
         if given not in get_args(known):
             raise unknown(what, given, get_args(known))
     claim_directory(out)
-    _sweep(out)
-    with directory_lock(out, "shared", wait=True), ExitStack() as stack:
+    with _swept(out), directory_lock(out, "shared", wait=True), ExitStack() as stack:
         # One process settles what is open, such as the precision; those that come while it does find it settled.
         with file_lock(out / "_manifest" / "settling", "exclusive", wait=True):
             pool = stack.enter_context(closing(_pool(transfer, teacher, out, signals, engine)))
             cache = _cache(transfer, pool.description, out, storage, name)
         cache.keep(pool.kept())
         yield pool, cache
-    _sweep(out)
 
 
-def _sweep(out: Path) -> None:
-    """Removes what killed runs left, unless others are at work; what cannot be removed harms nobody."""
-    with suppress(StillhouseError, OSError):
-        Store.open(out, KIND).gc()
+@contextmanager
+def _swept(out: Path) -> Iterator[None]:
+    """Before and after, what killed runs or this one left is removed, unless others are at work."""
+
+    def sweep() -> None:
+        # NFS keeps files that are open elsewhere under another name for a while.
+        with suppress(StillhouseError, OSError):
+            Store.open(out, KIND).gc()
+
+    sweep()
+    try:
+        yield
+    finally:
+        sweep()
 
 
 def _checked(signals: Sequence[Signal] | None, teacher: Teacher) -> tuple[Signal, ...]:
@@ -180,6 +188,10 @@ def _cache(transfer: TransferSet, teacher: Description, out: Path, storage: Stor
         "signals": dict(teacher.widths),
         "storage": storage,
     }
+    if kind_of(out) is None and any(out.glob("member-*")):
+        raise StillhouseError(
+            f"{out}: must be empty or a logit cache, got the members of an ensemble: use another --out"
+        )
     if kind_of(out) == KIND:
         other = Store.open(out, KIND)
         if other.about.get("teacher") != about.get("teacher"):

@@ -55,6 +55,8 @@ def stillhouse() -> None:
 def main() -> NoReturn:
     """Runs the command line and exits: 0 done, 2 a mistake (one line), 130 interrupted."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # What stops a job (timeout, a queue, a container) lets it commit what it has, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = stillhouse.main(standalone_mode=False)
     except (StillhouseError, OSError, click.ClickException, click.exceptions.Abort, KeyboardInterrupt) as error:

@@ -237,13 +237,13 @@ def test_texts_longer_than_the_maximum_are_cut_and_counted(tiny_teacher, labelle
     assert_close(logits, reference(tiny_teacher, [head]))
 
 
-@pytest.mark.parametrize("length", [4, 33])
+@pytest.mark.parametrize("length", [2, 33])
 def test_a_length_the_model_cannot_take_is_refused(tiny_teacher, length):
-    with pytest.raises(StillhouseError, match=f"max-length: must be between 5 and 32, got {length}"):
+    with pytest.raises(StillhouseError, match=f"max-length: must be between 3 and 32, got {length}"):
         loaded(tiny_teacher, max_length=length)
 
 
-@pytest.mark.parametrize(("length", "used"), [(None, 32), (5, 5), (32, 32)])
+@pytest.mark.parametrize(("length", "used"), [(None, 32), (3, 3), (32, 32)])
 def test_the_length_is_what_is_asked_or_all_that_the_model_takes(tiny_teacher, length, used):
     assert loaded(tiny_teacher, max_length=length).description.identity["max_length"] == used
 

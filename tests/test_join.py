@@ -164,7 +164,7 @@ def test_several_labels_scores_and_features(tmp_path):
     task = Task("features", ("height", "kind"), "price", "regression")
     one = transfer_set(tmp_path / "one", task, scored, Munge())
     join(one, cache_of(tmp_path / "S", one, classes=()), path, force=True)
-    assert pq.read_schema(path).names == ["height", "kind", "price", "source", "copy", "score"]
+    assert pq.read_schema(path).names == ["height", "kind", "price", "source", "copy", "teacher_score"]
 
 
 def test_an_unlabelled_set_takes_the_classes_of_the_cache(tmp_path):

@@ -47,7 +47,8 @@ def join(
     """Writes a Parquet file of the rows of a transfer set with the teacher's signals beside them.
 
     Its columns: the inputs, the gold label, ``source`` and ``copy`` as in the transfer set; ``logit_CLASS`` (float32)
-    for each class, or ``score`` for regression; each other signal as a fixed-size list of float32 under its own name.
+    for each class, or ``teacher_score`` for regression; each other signal as a fixed-size list of float32 under its
+    own name.
     ``signals`` are all that the cache has where they are not given. Memory is bounded, but for 16 bytes a row.
 
     Raises:
@@ -81,7 +82,7 @@ def join(
 def _columns_of(signal: str, task: Task, classes: Sequence[str]) -> list[str]:
     if signal != "logits":
         return [signal]
-    return [f"logit_{name}" for name in task.classes or classes] or ["score"]
+    return [f"logit_{name}" for name in task.classes or classes] or ["teacher_score"]
 
 
 def _check_names(kept: Sequence[str], added: Sequence[str]) -> None:

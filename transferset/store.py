@@ -88,9 +88,9 @@ class Store:
             got = "an unfinished one" if unfinished else "no manifest in it" if path.exists() else "nothing there"
             raise StillhouseError(f"{path}: must be {wanted}, got {got}{made_by}")
         if not isinstance(record.get("format"), int) or record["format"] > FORMAT:
-            raise StillhouseError(
-                f"{path}: format must be {FORMAT} or older, got {record.get('format')!r}: upgrade stillhouse"
-            )
+            known = isinstance(record.get("format"), int)
+            advice = "upgrade stillhouse" if known else "_manifest/about.json was damaged or edited"
+            raise StillhouseError(f"{path}: format must be {FORMAT} or older, got {record.get('format')!r}: {advice}")
         about = record.get("about")
         if (
             not isinstance(record.get("kind"), str)

@@ -19,7 +19,7 @@ def command(transfer: str, cache: str, out: str, signals: str | None, force: boo
     """Write the rows of TRANSFER and what the teacher says of them in CACHE to one Parquet file.
 
     For tools that train elsewhere: pandas, polars, datasets or DuckDB read it as it is. Its columns are the inputs,
-    the gold label, source and copy, logit_CLASS for each class (or score), and a list for any other signal.
+    the gold label, source and copy, logit_CLASS for each class (or teacher_score), and a list for any other signal.
 
     \b
     Example:
