@@ -21,11 +21,11 @@ TEXTS = 2_000
 ROUNDS = """
 import os, random, signal, sys, time
 
-import label.engine
+import label._run
 from label import label as label_rows, load_teacher
 from transferset import TransferSet
 
-label.engine.PART_ROWS, label.engine._WAIT_SECONDS = 64, 0.02
+label._run.PART_ROWS, label._run._WAIT_SECONDS = 64, 0.02
 transfer, out, seed, kills = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 chance, killed = random.Random(seed), 0
 
