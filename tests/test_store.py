@@ -179,7 +179,7 @@ def test_a_commit_reads_no_record_of_another_part(tmp_path, monkeypatch):
     store = new_store(tmp_path)
     for number in range(3):
         store.commit(numbers(number), {})
-    monkeypatch.setattr("transferset.store._read_json", None)
+    monkeypatch.setattr("transferset.store.read_json", None)
     assert store.commit(numbers(3), {}).slot == 3
 
 

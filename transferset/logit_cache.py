@@ -15,6 +15,7 @@ import pyarrow as pa
 from xxhash import xxh3_128_hexdigest
 
 from ._cache_problems import cache_problems
+from ._records import Part
 from ._signals import (
     STORAGE,
     Matrix,
@@ -28,7 +29,7 @@ from ._signals import (
 from .errors import StillhouseError, unknown
 from .files import directory_lock, file_lock, write_file
 from .keys import Keys, KeySet, keys_from_arrow, keys_to_arrow
-from .store import Part, Store
+from .store import Store
 from .task import Task
 
 KIND = "logit cache"

@@ -22,15 +22,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from xxhash import xxh3_128_hexdigest
 
+from ._parquet import parquet_bytes
+from ._records import Part, article, brief, difference, read_json, read_record
 from .errors import StillhouseError
 from .files import PART_NAME, claim_directory, directory_lock, link_file, write_file
 
@@ -42,18 +43,6 @@ _KINDS = {
     "candidate store": "stillhouse augment",
 }
 _RECORD_NAME = re.compile(r"[0-9]+\.json")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A committed part: its slot, file name, size, checksum, and what its writer noted."""
-
-    slot: int
-    file: str
-    rows: int
-    bytes: int
-    checksum: str
-    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Store:
@@ -78,10 +67,10 @@ class Store:
             StillhouseError: there is none, it is of another kind, or of a newer format.
         """
         path = Path(path)
-        wanted = _article(kind) if kind else "a transfer set or a logit cache"
+        wanted = article(kind) if kind else "a transfer set or a logit cache"
         if path.is_file():
             raise StillhouseError(f"{path}: must be {wanted}, got a file")
-        record = _read_json(path / "_manifest" / "about.json")
+        record = read_json(path / "_manifest" / "about.json")
         if record is None:
             made_by = f": make one with `{_KINDS[kind]}`" if kind in _KINDS else ""
             unfinished = (path / "_scratch").is_dir()
@@ -99,7 +88,7 @@ class Store:
         ):
             raise StillhouseError(f"{path}: _manifest/about.json must say kind and about, got other fields")
         if kind is not None and record["kind"] != kind:
-            raise StillhouseError(f"{path}: must be {wanted}, got {_article(record['kind'])}")
+            raise StillhouseError(f"{path}: must be {wanted}, got {article(record['kind'])}")
         return cls(path, record["kind"], about, record.get("made_with"))
 
     @classmethod
@@ -128,11 +117,11 @@ class Store:
             with contextlib.suppress(FileExistsError):
                 _link_json(path / "_manifest" / "about.json", record)
         store = cls.open(path, kind)
-        different = _difference(store.about, about)
+        different = difference(store.about, about)
         if different is not None:
             name, old, new = different
             raise StillhouseError(
-                f"{path}: {name} must be what the {kind} was made with ({_brief(old)}), got {_brief(new)}:"
+                f"{path}: {name} must be what the {kind} was made with ({brief(old)}), got {brief(new)}:"
                 " use another --out or --force"
             )
         return store
@@ -144,7 +133,7 @@ class Store:
             StillhouseError: a record that cannot be read.
         """
         files = (self.path / "_manifest").glob("[0-9]*.json")
-        return sorted((_read_record(file) for file in files), key=lambda part: part.slot)
+        return sorted((read_record(file) for file in files), key=lambda part: part.slot)
 
     def part(self, slot: int) -> Part | None:
         """The committed part of a slot, if there is one: what it costs does not grow with the store.
@@ -153,7 +142,7 @@ class Store:
             StillhouseError: a record that cannot be read.
         """
         file = self._record_of(slot)
-        return _read_record(file) if file.exists() else None
+        return read_record(file) if file.exists() else None
 
     def next_slot(self) -> int:
         """The slot after the last committed part's."""
@@ -178,7 +167,7 @@ class Store:
         Raises:
             StillhouseError: no space, no permission; what was committed before stays whole.
         """
-        data = _parquet_bytes(table)
+        data = parquet_bytes(table)
         checksum = xxh3_128_hexdigest(data)
         wanted = self.next_slot() if slot is None else slot
         while True:
@@ -188,7 +177,7 @@ class Store:
                 write_file(self.path / name, data, scratch=self.path / "_scratch")
                 _link_json(self._record_of(wanted), asdict(part))
             except FileExistsError:
-                theirs = _read_record(self._record_of(wanted))
+                theirs = read_record(self._record_of(wanted))
                 if slot is not None:
                     return theirs
                 # Another writer of the same rows has the same file name, and may have committed it.
@@ -285,87 +274,9 @@ def kind_of(path: Path | str) -> str | None:
         StillhouseError: a description that cannot be read.
     """
     path = Path(path)
-    record = _read_json(path / "_manifest" / "about.json") if path.is_dir() else None
+    record = read_json(path / "_manifest" / "about.json") if path.is_dir() else None
     return None if record is None else str(record.get("kind"))
 
 
 def _link_json(path: Path, record: Mapping[str, Any]) -> None:
     link_file(path, (json.dumps(record, indent=1) + "\n").encode(), path.parent.parent / "_scratch")
-
-
-def _parquet_bytes(table: pa.Table) -> memoryview:
-    sink = pa.BufferOutputStream()
-    repeating = [leaf for field in table.schema if _repeats(table[field.name]) for leaf in _leaves(field)]
-    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=repeating)
-    return memoryview(sink.getvalue())
-
-
-def _repeats(column: pa.ChunkedArray) -> bool:
-    """Whether a dictionary of the values is worth making: of keys, logits and texts all differ, and it takes time."""
-    kind = column.type
-    if pa.types.is_string(kind):
-        some = column.slice(0, 1000)
-        return bool(2 * pc.count_distinct(some).as_py() <= len(some))
-    return not pa.types.is_fixed_size_binary(kind) and not pa.types.is_fixed_size_list(kind)
-
-
-def _leaves(field: pa.Field, above: str = "") -> list[str]:
-    """The names that Parquet gives to the columns of a field."""
-    name = f"{above}{field.name}"
-    if pa.types.is_struct(field.type):
-        return [leaf for inner in field.type for leaf in _leaves(inner, f"{name}.")]
-    if pa.types.is_list(field.type):
-        return _leaves(field.type.value_field.with_name("element"), f"{name}.list.")
-    return [name]
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise StillhouseError(f"{path}: must be a JSON file: {error}") from None
-    if not isinstance(value, dict):
-        raise StillhouseError(f"{path}: must hold a JSON object, got {type(value).__name__}")
-    return value
-
-
-def _read_record(file: Path) -> Part:
-    try:
-        part = Part(**(_read_json(file) or {}))
-        named = f"part-{part.slot:06d}-{part.checksum[:16]}.parquet"
-        # What is no number raises here; a number of rows or bytes is one to begin with.
-        fits = min(part.slot, part.rows, part.bytes) >= 0 and isinstance(part.notes, dict)
-    except (TypeError, ValueError):
-        fits = False
-    if not fits:
-        raise StillhouseError(f"{file}: must be the record of a part, got other fields")
-    if part.file != named:
-        raise StillhouseError(f"{file}: must be the record of {named}, got that of {part.file}")
-    if file.name != f"{part.slot:06d}.json":
-        raise StillhouseError(f"{file}: must be the record of its slot, got that of slot {part.slot}")
-    return part
-
-
-def _difference(old: Any, new: Any, name: str = "") -> tuple[str, Any, Any] | None:
-    """The first leaf in which two JSON values differ, in the order of the new one: its name, old and new value."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in (*new, *(key for key in old if key not in new)):
-            found = _difference(old.get(key), new.get(key), f"{name} {key}".strip())
-            if found is not None:
-                return found
-        return None
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and dict in map(type, new):
-        pairs = enumerate(zip(old, new, strict=True), 1)
-        return next((each for n, (a, b) in pairs if (each := _difference(a, b, f"{name} {n}"))), None)
-    return None if old == new else (name, old, new)
-
-
-def _article(kind: str) -> str:
-    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
