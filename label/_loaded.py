@@ -17,8 +17,10 @@ from ._precision import settle
 from ._transformer import Forward, Signals, Texts, TorchForward, Transformer
 from .teacher import Answers, Description, Request
 
-#: Text in a chunk, of about 4 bytes a token: some dozens of batches on a processor.
+#: Text in a chunk, of about 4 bytes a token: some dozens of batches on a processor ...
 _CHUNK_BYTES, _CHUNK_BYTES_GPU = 1 << 17, 1 << 22
+#: ... and less of it where a model has more weights than these: a chunk takes seconds, for a kill loses up to two.
+_CHUNK_WEIGHTS = 40_000_000
 _BATCH_TOKENS, _BATCH_TOKENS_GPU = 1024, 32_768
 #: Questions at a time: while the batches of one run, the texts of the next are tokenized.
 _WORKERS = 2
@@ -136,11 +138,17 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
         reading.widths,
         {**made_with, "device": "cuda" if on_gpu else "cpu", "batch_tokens": batch_tokens},
         chunk_rows=16_384,
-        chunk_bytes=_CHUNK_BYTES_GPU if on_gpu else _CHUNK_BYTES,
+        chunk_bytes=_CHUNK_BYTES_GPU if on_gpu else _chunk_bytes(model),
         workers=_WORKERS,
     )
     embeddings = model.get_input_embeddings().weight.detach()
     return LoadedTransformer(description, transformer, tokenizer.backend_tokenizer.to_str(), embeddings)
+
+
+def _chunk_bytes(model: Any) -> int:
+    """How much text a chunk holds on a processor."""
+    weights = sum(each.numel() for each in model.parameters()) - model.get_input_embeddings().weight.numel()
+    return int(_CHUNK_BYTES * min(1.0, _CHUNK_WEIGHTS / max(1, weights)))
 
 
 def hidden_layers(given: str, model: Any) -> tuple[int, ...]:
