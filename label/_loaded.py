@@ -22,6 +22,8 @@ _CHUNK_BYTES, _CHUNK_BYTES_GPU = 1 << 17, 1 << 22
 #: ... and less of it where a model has more weights than these: a chunk takes seconds, for a kill loses up to two.
 _CHUNK_WEIGHTS = 40_000_000
 _BATCH_TOKENS, _BATCH_TOKENS_GPU = 1024, 32_768
+#: Operations a core that make about a minute in float32.
+_LONG_WORK = 6e12
 #: Questions at a time: while the batches of one run, the texts of the next are tokenized.
 _WORKERS = 2
 
@@ -120,11 +122,13 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
     batch_tokens = options.batch_tokens or (_BATCH_TOKENS_GPU if on_gpu else _BATCH_TOKENS)
     threads = 1 if on_gpu else torch.get_num_threads()
 
+    is_long = _operations(texts, model, request) > _LONG_WORK * threads
+
     def make(precision: Precision) -> Transformer:
         forward = _forward(precision, name, kind, reading, request, texts)
         return Transformer(name, texts, forward, request.signals, batch_tokens, threads)
 
-    transformer, precision, made_with = settle(name, make, wanted, _candidates(on_gpu), request, _WORKERS)
+    transformer, precision, made_with = settle(name, make, wanted, _candidates(on_gpu), request, _WORKERS, is_long)
     identity = {
         "teacher": fingerprint(name),
         "max_length": max_length,
@@ -145,10 +149,21 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
     return LoadedTransformer(description, transformer, tokenizer.backend_tokenizer.to_str(), embeddings)
 
 
+def _weights(model: Any) -> int:
+    """How many weights a token meets: all but the input embeddings."""
+    return max(1, sum(each.numel() for each in model.parameters()) - model.get_input_embeddings().weight.numel())
+
+
 def _chunk_bytes(model: Any) -> int:
     """How much text a chunk holds on a processor."""
-    weights = sum(each.numel() for each in model.parameters()) - model.get_input_embeddings().weight.numel()
-    return int(_CHUNK_BYTES * min(1.0, _CHUNK_WEIGHTS / max(1, weights)))
+    return int(_CHUNK_BYTES * min(1.0, _CHUNK_WEIGHTS / _weights(model)))
+
+
+def _operations(texts: Texts, model: Any, request: Request) -> float:
+    """About how many a request takes; counted and not timed, so that ``auto`` tries the same things in each run."""
+    if request.sample is None or not len(request.sample):
+        return 0.0
+    return float(2.0 * _weights(model) * texts.encode(request.sample.columns).lengths.mean() * request.rows)
 
 
 def hidden_layers(given: str, model: Any) -> tuple[int, ...]:

@@ -30,8 +30,6 @@ _LIMITS = (
     f"decisions must agree on {100 * LEAST_AGREEMENT:.1f} %, logits differ by at most {MOST_DIFFERENCE} on average,"
     f" vectors have a cosine of {LEAST_COSINE}"
 )
-#: ``auto`` makes a slow one ready only where what is left would take so many seconds without it.
-_WORTH_SECONDS = 60.0
 #: The sample is asked about in slices of so many rows, until so many seconds have passed.
 _SLICE_ROWS, _SAMPLE_SECONDS = 128, 15.0
 
@@ -87,6 +85,7 @@ def settle(
     candidates: Sequence[Precision],
     request: Request,
     workers: int,
+    is_long: bool = True,
 ) -> tuple[Transformer, Precision, dict[str, Any]]:
     """The transformer to use, its precision, and what there is to say about how it was found.
 
@@ -94,6 +93,7 @@ def settle(
         make: gives the transformer in a precision.
         wanted: a precision, or ``auto``: the fastest of ``candidates`` that passes.
         workers: how many threads will ask at once.
+        is_long: whether there is work enough for what is slow to make.
 
     Raises:
         StillhouseError: the wanted precision does not pass.
@@ -107,8 +107,8 @@ def settle(
     chosen: tuple[Transformer | None, Precision, float] = (None, "float32", reference.rate)
     figures, lines = dict[str, Any](), [f"float32: {reference.rate:,.0f} texts a second of a sample"]
     for precision in candidates if wanted == "auto" else (wanted,):
-        if wanted == "auto" and precision in SLOW_TO_MAKE and request.rows < _WORTH_SECONDS * chosen[2]:
-            lines.append(f"{precision}: not tried, without it this takes less than {_WORTH_SECONDS:.0f} seconds")
+        if wanted == "auto" and precision in SLOW_TO_MAKE and not is_long:
+            lines.append(f"{precision}: not tried, the work is too short to be worth it")
             continue
         try:
             transformer = make(precision)
