@@ -151,7 +151,8 @@ def load_transformer(options: Options, request: Request, kind: Kind) -> LoadedTr
 
 def _weights(model: Any) -> int:
     """How many weights a token meets: all but the input embeddings."""
-    return max(1, sum(each.numel() for each in model.parameters()) - model.get_input_embeddings().weight.numel())
+    weights = sum(each.numel() for each in model.parameters()) - model.get_input_embeddings().weight.numel()
+    return max(1, int(weights))
 
 
 def _chunk_bytes(model: Any) -> int:
