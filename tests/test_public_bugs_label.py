@@ -10,7 +10,7 @@ import pytest
 from counting_teacher import TASK, TEXTS, Counting, assert_same_cache, assert_whole, by_key, transfer_set
 
 from augment import Mask
-from label import engine
+from label import _run
 from label import label as label_rows
 from transferset import LogitCache, StillhouseError, Task, content_keys
 
@@ -87,7 +87,7 @@ def test_public_bug_11_the_numbers_do_not_depend_on_which_thread_is_first(tmp_pa
 
 
 def test_public_bug_11_a_writer_that_fails_ends_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "PART_ROWS", 4)
+    monkeypatch.setattr(_run, "PART_ROWS", 4)
     left, append = iter(range(2)), LogitCache.append
 
     def fails(self, *arguments):
