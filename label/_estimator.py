@@ -9,6 +9,7 @@ from typing import Any
 from transferset import StillhouseError, Task
 
 from ._classes import shown
+from ._said import said
 
 _ZIP = b"PK\x03\x04"
 _TRUST = "if you made the file, pass --trust-pickle (trust_pickle=True)"
@@ -96,8 +97,7 @@ def _pickle(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> StillhouseError:
-    reason = (str(error).splitlines() or [""])[0][:200]
-    return StillhouseError(f"{path}: must hold an estimator that can be read, got {type(error).__name__}: {reason}")
+    return StillhouseError(f"{path}: must hold an estimator that can be read, got {said(error)}")
 
 
 def _check_fitted(path: Path, estimator: Any) -> None:

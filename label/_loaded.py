@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any, cast
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from transferset import StillhouseError
 from transferset.pretrained import best_dtype, fingerprint, load_pretrained, longest_input
 
+from ._onnx import OnnxModel, export, missing_packages, quantize
 from ._options import Dtype, Options, Precision
 from ._precision import settle
 from ._transformer import Forward, Signals, Texts, TorchForward, Transformer
@@ -202,8 +202,7 @@ def _max_length(options: Options, tokenizer: Any, model: Any, request: Request, 
 def _candidates(on_gpu: bool) -> list[Precision]:
     """What ``auto`` may choose besides float32."""
     found: list[Precision] = ["bfloat16"] if best_dtype() == "bfloat16" else []
-    has_onnx = all(find_spec(package) for package in ("onnx", "onnxruntime", "onnxscript"))
-    return [*found, "onnx", "int8"] if has_onnx and not on_gpu else found
+    return found if on_gpu or missing_packages() else [*found, "onnx", "int8"]
 
 
 def _forward(precision: Precision, name: str, kind: Kind, exact: Reading, request: Request, texts: Texts) -> Forward:
@@ -212,8 +211,6 @@ def _forward(precision: Precision, name: str, kind: Kind, exact: Reading, reques
         return TorchForward(_fast_attention(exact.signals))
     if precision == "bfloat16":
         return TorchForward(_exact_head(_fast_attention(kind.load(name, precision, request)[1].signals)))
-    from ._onnx import OnnxModel, export, quantize
-
     pair = request.task.kind == "pair"
     data = export(exact.signals, request.signals, pair)
     # What int8 makes of a model must depend on the model alone, or a resumed run would say other things.

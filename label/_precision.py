@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transferset import StillhouseError, Task
+from transferset import Matrix, StillhouseError, Task
 
 from ._options import Dtype, Precision
 from ._transformer import Transformer
-from .teacher import Answers, Matrix, Request
+from .teacher import Answers, Request
 
 #: Precisions that take a while to be made ready.
 SLOW_TO_MAKE: tuple[Precision, ...] = ("onnx", "int8")
@@ -103,8 +103,9 @@ def settle(
         settled: Precision = "float32" if wanted == "auto" else wanted
         return make(settled), settled, {}
     slices = [sample.slice(first, _SLICE_ROWS) for first in range(0, len(sample), _SLICE_ROWS)]
-    reference = _asked(make("float32"), slices, workers)
-    chosen: tuple[Transformer | None, Precision, float] = (None, "float32", reference.rate)
+    exact = make("float32")
+    reference = _asked(exact, slices, workers)
+    chosen: tuple[Transformer, Precision, float] = (exact, "float32", reference.rate)
     figures, lines = dict[str, Any](), [f"float32: {reference.rate:,.0f} texts a second of a sample"]
     for precision in candidates if wanted == "auto" else (wanted,):
         if wanted == "auto" and precision in SLOW_TO_MAKE and not is_long:
@@ -127,7 +128,7 @@ def settle(
             raise StillhouseError(f"{name}: {precision} must be close to float32 ({_LIMITS}), got {fidelity}")
         if fidelity.passed and (wanted != "auto" or found.rate > chosen[2]):
             chosen = transformer, precision, found.rate
-    transformer, precision, _ = chosen[0] or make("float32"), chosen[1], chosen[2]
+    transformer, precision, _ = chosen
     return transformer, precision, {"precision": [*lines, f"chosen: {precision}"], "fidelity": figures}
 
 

@@ -17,10 +17,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from transferset import StillhouseError, Task
+from transferset import Matrix, Signal, StillhouseError, Task
 from transferset.batches import plan_batches
 
-from .teacher import Answers, Matrix, Signal
+from .teacher import Answers
 
 Ids = npt.NDArray[np.int64]
 #: From token ids, attention mask and token types, each (B, T), to the signals of B rows in order.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from transferset import StillhouseError
+from transferset import Signal, StillhouseError
 
 from ._options import check_options
-from .teacher import Request, Signal
+from .teacher import Request
 
 if TYPE_CHECKING:
     from ._loaded import LoadedTransformer, Reading

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from transferset import LogitCache, StillhouseError, Store, TransferSet, unknown
+from transferset import LogitCache, Signal, StillhouseError, Store, TransferSet, unknown
 from transferset.files import claim_directory, directory_lock, file_lock
 from transferset.logit_cache import KIND
 from transferset.store import kind_of
@@ -21,7 +21,7 @@ from transferset.store import kind_of
 from ._rows import distinct_rows, sample_rows
 from ._run import Pool, Run
 from ._threads import Threads
-from .teacher import Description, Request, Signal, Teacher
+from .teacher import Description, Request, Teacher
 
 Engine = Literal["local", "ray"]
 Storage = Literal["float32", "float16"]

@@ -12,6 +12,7 @@ from typing import Any
 from xxhash import xxh3_64_hexdigest
 
 from transferset import Ensemble, Mean, Member, StillhouseError, TransferSet
+from transferset.ensemble import KIND
 from transferset.files import claim_directory
 from transferset.store import kind_of
 
@@ -54,7 +55,7 @@ def label_ensemble(
             raise StillhouseError(f"{name}: must give logits to be in an ensemble, got {', '.join(teacher.gives)}")
     out = Path(out)
     claim_directory(out)
-    if kind_of(out) not in (None, "ensemble"):
+    if kind_of(out) not in (None, KIND):
         raise StillhouseError(f"{out}: must be an ensemble, got a {kind_of(out)}: use another --out or --force")
     known = _common_classes(transfer, teachers, [out / folder for folder in folders], storage, engine)
     done = [

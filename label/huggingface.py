@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from transferset import StillhouseError, Task
+from transferset import Signal, StillhouseError, Task
 
 from ._classes import match_classes
 from ._options import check_options
-from .teacher import Request, Signal
+from .teacher import Request
 
 if TYPE_CHECKING:
     from ._loaded import LoadedTransformer, Reading

@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 from xxhash import xxh3_128
 
-from transferset import StillhouseError, Task
+from transferset import Matrix, Signal, StillhouseError, Task
 from transferset.files import hash_file
 from transferset.parameters import check_whole
 
 from ._classes import match_classes
-from .teacher import Answers, Description, Matrix, Request, Signal
+from ._said import said
+from .teacher import Answers, Description, Request
 
 #: The file's hash when a module was imported here.
 _imported: dict[str, str] = {}
@@ -114,9 +115,7 @@ class Call:
                 given = self.function(_plain_rows(rows, self.task))
         except (Exception, SystemExit) as error:
             place = _place(error, self.file)
-            raise StillhouseError(
-                f"{self.where}: must answer {len(rows)} rows, got {_said(error)} ({place})"
-            ) from error
+            raise StillhouseError(f"{self.where}: must answer {len(rows)} rows, got {said(error)} ({place})") from error
         wanted = tuple(wanted)
         if not isinstance(given, Mapping):
             if wanted != ("logits",):
@@ -135,9 +134,7 @@ class Call:
             # A tensor of torch that has a gradient, or is in bfloat16, is no array by itself.
             values = np.asarray(given.detach().cpu().double() if hasattr(given, "detach") else given)
         except (TypeError, ValueError) as error:
-            raise StillhouseError(
-                f"{self.where}: {name} must be rows of as many numbers, got {_said(error)}"
-            ) from error
+            raise StillhouseError(f"{self.where}: {name} must be rows of as many numbers, got {said(error)}") from error
         if values.dtype.kind not in "biuf":
             raise StillhouseError(f"{self.where}: {name} must be numbers, got an array of {values.dtype}")
         with np.errstate(over="ignore"):  # the engine refuses what is infinite
@@ -183,9 +180,7 @@ def _import(where: str, name: str, folder: Path) -> tuple[ModuleType, str]:
                 f"{where}: must be a module in {folder} or an installed one, got no module {error.name!r}"
             ) from None
         place = _place(error)
-        raise StillhouseError(
-            f"{where}: must be a module that can be imported, got {_said(error)} ({place})"
-        ) from error
+        raise StillhouseError(f"{where}: must be a module that can be imported, got {said(error)} ({place})") from error
     return module, digest
 
 
@@ -255,11 +250,6 @@ def _plain_rows(rows: pa.Table, task: Task) -> list[Any]:
         return list(rows.select(task.inputs).to_pylist())
     columns = [rows[name].to_pylist() for name in task.inputs]
     return columns[0] if task.kind == "text" else list(zip(*columns, strict=True))
-
-
-def _said(error: BaseException) -> str:
-    reason = (str(error).splitlines() or [""])[0][:200]
-    return f"{type(error).__name__}: {reason}" if reason else type(error).__name__
 
 
 def _place(error: BaseException, file: str | None = None) -> str:

@@ -15,14 +15,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from xxhash import xxh3_128
 
-from transferset import StillhouseError, Task, unknown
+from transferset import Signal, StillhouseError, Task, unknown
 from transferset.files import hash_file
 from transferset.parameters import check_whole
 
 from ._classes import match_classes
 from ._estimator import check_role, final_step, is_multilabel, read_estimator
 from ._frame import Framer, framer
-from .teacher import Answers, Description, Request, Signal
+from ._said import said
+from .teacher import Answers, Description, Request
 
 Numbers = npt.NDArray[np.float64]
 _METHODS = {"log-probabilities": "predict_proba", "decision": "decision_function"}
@@ -171,10 +172,7 @@ class Estimator:
             with parallel_config(backend="sequential"):
                 answer = self.method(given)
         except Exception as error:
-            reason = (str(error).splitlines() or [""])[0][:200]
-            raise StillhouseError(
-                f"{self.where}: must take rows like those of the task, got {type(error).__name__}: {reason}"
-            ) from error
+            raise StillhouseError(f"{self.where}: must take rows like those of the task, got {said(error)}") from error
         with np.errstate(over="ignore"):  # the engine refuses what is infinite
             return self.read(answer).astype(np.float32)
 

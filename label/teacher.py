@@ -9,17 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from transferset import Task
-
-Signal = Literal["logits", "embedding", "hidden"]
-#: A row of numbers for each of B rows: (B, width of the signal).
-Matrix = npt.NDArray[np.float32]
+from transferset import Matrix, Signal, Task
 
 
 @dataclass(frozen=True)

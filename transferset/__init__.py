@@ -2,6 +2,7 @@
 
 from ._mean import Mean
 from ._records import Part
+from ._signals import Matrix, Signal
 from .ensemble import Ensemble, Member, open_cache
 from .errors import StillhouseError, unknown
 from .join import Joined, join
@@ -19,9 +20,11 @@ __all__ = [
     "KeySet",
     "Keys",
     "LogitCache",
+    "Matrix",
     "Mean",
     "Member",
     "Part",
+    "Signal",
     "Source",
     "StillhouseError",
     "Store",

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from .files import writing
 from .keys import Keys, find_keys, keys_from_arrow, sort_keys
 from .task import Task
 
+#: What a teacher may be asked for.
+Signal = Literal["logits", "embedding", "hidden"]
 #: A row of numbers for each of B rows: (B, width of the signal).
 Matrix = npt.NDArray[np.float32]
 #: Told of a signal how many rows were missing, and of how many; raises where any were.

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from ._signals import (
     STORAGE,
     Matrix,
     Reader,
+    Signal,
     class_order,
     gather,
     rounding_error,
@@ -33,8 +34,6 @@ from .store import Store
 from .task import Task
 
 KIND = "logit cache"
-#: What a teacher may be asked for.
-SIGNALS = ("logits", "embedding", "hidden")
 
 
 class LogitCache:
@@ -221,7 +220,7 @@ class LogitCache:
     def check_signals(self, names: Sequence[str]) -> None:
         """Raises StillhouseError for a signal that the cache does not hold."""
         for name in names:
-            if name not in SIGNALS:
+            if name not in get_args(Signal):
                 raise unknown(f"{self.path}: signals", name, self.widths)
             if name not in self.widths:
                 raise StillhouseError(

@@ -10,8 +10,7 @@ import click
 
 from label import Labelled, label, label_ensemble, load_teachers, teachers
 from label.engine import Engine, Storage
-from label.teacher import Signal
-from transferset import Mean, StillhouseError, TransferSet
+from transferset import Mean, Signal, StillhouseError, TransferSet
 
 from ._options import kinds_options, out_options, replacing, store_name
 
