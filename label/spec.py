@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from transferset import StillhouseError, unknown
-from transferset.parameters import build, discover, parameters
+from transferset.parameters import build, check_owned, discover, parameters
 
 from .teacher import Teacher
 
@@ -39,18 +39,13 @@ def load_teachers(specs: Sequence[str], options: Mapping[str, Any] | None = None
         StillhouseError: as ``load_teacher``.
     """
     asked, given = [_kind(spec) for spec in specs], dict(options or {})
-    own = {kind: [each.name for each in parameters(cls)] for kind, cls in teachers().items()}
-    for name in given:
-        if not any(name in own[kind][1:] for kind, _ in asked):
-            having = [kind for kind, names in own.items() if name in names[1:]]
-            raise StillhouseError(
-                f"{name.replace('_', '-')}: must be an option of {' or '.join(sorted({kind for kind, _ in asked}))},"
-                f" got one of {', '.join(having) or 'no teacher'}"
-            )
+    own = {kind: parameters(cls) for kind, cls in teachers().items()}
+    options_of = {kind: having[1:] for kind, having in own.items()}
+    check_owned(given, (kind for kind, _ in asked), options_of, "teacher")
     found = []
     for kind, what in asked:
-        values = {name: value for name, value in given.items() if name in own[kind][1:]}
-        found.append(build(teachers()[kind], {own[kind][0]: what, **values}, kind))
+        values = {each.name: given[each.name] for each in options_of[kind] if each.name in given}
+        found.append(build(teachers()[kind], {own[kind][0].name: what, **values}, kind))
     return found
 
 

@@ -1,25 +1,56 @@
-"""Student models, what they are trained to match, training, evaluation."""
+"""Student models, what they are trained to match, training, evaluation.
 
-from ._run import Training
-from .evaluate import evaluate, inputs_of
+A name is loaded when it is asked for: what predicts from an ONNX file runs where torch is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .objectives import Objective, load_objective, objectives
-from .predict import answers
-from .student import Architecture, Student, architecture_name, architectures, load_architecture
-from .trainer import OWN_FILES, train
+
+if TYPE_CHECKING:
+    from .evaluate import evaluate
+    from .predict import answers
+    from .reading import Reading
+    from .student import Architecture, Student, architecture_name, architectures, load_architecture
+    from .trainer import OWN_FILES, train
+    from .training import Training
+
+_HOME = {
+    "OWN_FILES": "trainer",
+    "Architecture": "student",
+    "Reading": "reading",
+    "Student": "student",
+    "Training": "training",
+    "answers": "predict",
+    "architecture_name": "student",
+    "architectures": "student",
+    "evaluate": "evaluate",
+    "load_architecture": "student",
+    "train": "trainer",
+}
 
 __all__ = [
     "OWN_FILES",
     "Architecture",
     "Objective",
+    "Reading",
     "Student",
     "Training",
     "answers",
     "architecture_name",
     "architectures",
     "evaluate",
-    "inputs_of",
     "load_architecture",
     "load_objective",
     "objectives",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'students' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOME[name]}", "students"), name)

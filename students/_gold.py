@@ -32,3 +32,12 @@ def gold_targets(labels: pa.ChunkedArray, task: Task) -> tuple[Targets, npt.NDAr
     codes = pc.index_in(pc.list_flatten(lists), value_set=pa.array(task.classes)).to_numpy()
     flags[pc.list_parent_indices(lists).to_numpy(), codes] = True
     return flags, there
+
+
+def no_gold(task: Task, rows: int) -> tuple[Targets, npt.NDArray[np.bool_]]:
+    """What ``gold_targets`` gives of B rows that have no label."""
+    if task.target == "regression":
+        return np.zeros((rows, 1), np.float32), np.zeros(rows, np.bool_)
+    if task.target == "multilabel":
+        return np.zeros((rows, len(task.classes)), np.bool_), np.zeros(rows, np.bool_)
+    return np.zeros(rows, np.int64), np.zeros(rows, np.bool_)

@@ -1,13 +1,13 @@
-"""A training run: its settings, its data, its epochs, and the checkpoint between them."""
+"""A training run: its batches, its steps, its epochs, and the checkpoints between them."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,147 +15,171 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.func import functional_call
 from tqdm import tqdm
 
 from transferset import StillhouseError
 from transferset.files import write_file
-from transferset.parameters import check_at_least, check_share
 
-from ._vocabulary import Tokens, Vocabulary
+from ._dataset import Examples
+from ._tokens import PAD
+from ._word_adam import BETAS, EPSILON, WordAdam
+from .encoding import Rows
 from .objectives import Objective
 from .student import write_json
+from .training import Training
 
-#: Rows that are sorted by length together, in batches: enough to leave little padding, few enough to stay random.
-_SORTED_BATCHES = 64
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a student is trained: Adam, a short warm-up, then a rate that falls in a line to zero.
-
-    Tang et al. 2019 train with Adadelta in batches of 50 for 30 epochs; with these settings four epochs of a set that
-    has six copies of each text come within two points of the teacher on SST-2 (``benchmarks/RESULTS.md``).
-
-    Raises:
-        StillhouseError: a value out of range.
-    """
-
-    epochs: Annotated[int, "passes over the transfer set"] = 4
-    batch_size: Annotated[int, "rows in a step"] = 256
-    learning_rate: Annotated[float, "highest rate of Adam"] = 1e-3
-    warmup: Annotated[float, "share of the steps in which the rate rises, 0 to 1"] = 0.02
-    vectors: Annotated[str, "word vectors to start from: teacher, random, or a GloVe or word2vec file"] = "teacher"
-    most_words: Annotated[
-        int, "most words that get a vector: the transfer set's, frequent ones first, then the teacher's"
-    ] = 30_000
-    lowercase: Annotated[bool, "whether words lose their case"] = True
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "most_words"):
-            check_at_least(f"train: {name.replace('_', '-')}", getattr(self, name), 1)
-        if not 0 < self.learning_rate < math.inf:
-            raise StillhouseError(f"train: learning-rate must be above 0, got {self.learning_rate}")
-        check_share("train: warmup", self.warmup)
-
-
-@dataclass(frozen=True)
-class Data:
-    """The N rows to train on: tokens, teacher logits (N, C), gold targets, and the words they are made of."""
-
-    tokens: Tokens
-    teacher_logits: Tensor
-    gold: Tensor
-    vocabulary: Vocabulary
+#: Seconds between checkpoints inside an epoch; one more is written at its end.
+CHECKPOINT_SECONDS = 120.0
+_TABLE = "vectors.weight"
 
 
 class Run:
-    """The state of a training run between epochs."""
+    """The state of a training run between steps.
 
-    def __init__(self, model: nn.Module, training: Training, objective: Objective, seed: int, data: Data) -> None:
-        self.model, self.training, self.objective, self.seed, self.data = model, training, objective, seed, data
-        vectors = [each for name, each in model.named_parameters() if name == "vectors.weight"]
-        others = [each for name, each in model.named_parameters() if name != "vectors.weight"]
-        # A step touches only the vectors of its words: a dense step over the table would cost more than the rest.
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Adam(others, lr=training.learning_rate),
-            torch.optim.SparseAdam(vectors, lr=training.learning_rate),
-        ]
-        self.epoch, self.best_epoch, self.history = 0, 0, list[dict[str, float]]()
+    The batches of an epoch are a function of the seed and the epoch, and dropout one of the seed, the epoch and the
+    step, so a checkpoint needs no state of a generator.
+    """
+
+    def __init__(
+        self, model: nn.Module, training: Training, objective: Objective, seed: int, examples: Examples, rows: Rows
+    ) -> None:
+        self.model, self.training, self.objective, self.seed, self.examples = model, training, objective, seed, examples
+        self.rows, self.lengths = rows, examples.inputs.lengths[rows]
+        named = dict(model.named_parameters())
+        table = named.pop(_TABLE, None)
+        self.reads_words = table is not None
+        # A dense step over the table would cost more than all the rest.
+        self.words = None if table is None or training.freeze_vectors else WordAdam(table.detach())
+        self.others = list(named.values())
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": [each for each in self.others if each.ndim > 1], "weight_decay": training.weight_decay},
+                {"params": [each for each in self.others if each.ndim <= 1], "weight_decay": 0.0},
+            ],
+            betas=BETAS,
+            eps=EPSILON,
+            fused=True,
+        )
+        self.dtype = fast_dtype(training.dtype)
+        self.steps_per_epoch = math.ceil(len(rows) / training.batch_size)
+        self.epoch, self.step, self.loss_sum = 0, 0, 0.0
+        self.best_epoch, self.history = 0, list[dict[str, float]]()
         self.best: dict[str, Tensor] = {}
-        self.steps_per_epoch = math.ceil(len(data.tokens) / training.batch_size)
 
-    def train_epoch(self, progress: bool) -> None:
-        """One pass over the data."""
-        total, losses = len(self.data.tokens), 0.0
+    def train_epoch(self, progress: bool, folder: Path, made_from: Mapping[str, Any]) -> None:
+        """One pass over the rows, or what is left of it; a checkpoint every two minutes."""
         title = f"epoch {self.epoch + 1}/{self.training.epochs}"
-        bar = tqdm(desc=title, total=total, unit=" texts", unit_scale=True, disable=not progress)
+        batches, seeds = self._batches()
+        done = sum(map(len, batches[: self.step]))
+        saved = time.monotonic()
         self.model.train()
+        bar = tqdm(
+            desc=title, total=len(self.rows), initial=done, unit=" rows", unit_scale=True, disable=not progress
+        )
         with bar, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0]))
-            for number, rows in enumerate(self._batches()):
-                loss = self._step(rows, self.epoch * self.steps_per_epoch + number)
-                if not math.isfinite(loss):
-                    raise StillhouseError(
-                        f"train: loss must be finite, got {loss} in epoch {self.epoch + 1}, batch {number + 1}:"
-                        " the last checkpoint is kept; try a lower --learning-rate"
-                    )
-                losses += loss * len(rows)
+            while self.step < len(batches):
+                rows = batches[self.step]
+                torch.manual_seed(int(seeds[self.step]))
+                loss = self._take_step(rows)
+                self.loss_sum += loss * len(rows)
+                self.step += 1
+                done += len(rows)
                 bar.update(len(rows))
-                bar.set_postfix(loss=f"{losses / max(1, bar.n or total):.4f}", refresh=False)
+                bar.set_postfix(loss=f"{self.loss_sum / done:.4f}", refresh=False)
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self.checkpoint(folder, made_from)
+                    saved = time.monotonic()
         self.epoch += 1
-        self.history.append({"epoch": self.epoch, "loss": losses / total})
+        self.history.append({"epoch": self.epoch, "loss": self.loss_sum / len(self.rows)})
+        self.step, self.loss_sum = 0, 0.0
 
-    def note(self, dev: Mapping[str, float], metric: str) -> None:
+    def note(self, dev: Mapping[str, float], metric: str, lower: bool) -> None:
         """Adds the dev metrics to the history, and keeps the weights if ``metric`` is the best so far."""
         self.history[-1].update(dev)
         best = self.history[self.best_epoch - 1] if self.best_epoch else None
-        if not dev or best is None or self.history[-1][metric] > best[metric]:
-            self.best_epoch = self.epoch
-            self.best = {key: each.detach().clone() for key, each in self.model.state_dict().items()}
+        if dev and best is not None:
+            now, before = self.history[-1][metric], best[metric]
+            if now >= before if lower else now <= before:
+                return
+        self.best_epoch = self.epoch
+        self.best = {key: each.detach().clone() for key, each in self.model.state_dict().items()}
 
-    def _batches(self) -> Iterator[npt.NDArray[np.int64]]:
-        """Rows of about equal length together, in random order; every row once."""
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or as many without a better one as patience allows."""
+        patience = self.training.patience
+        waited = patience is not None and self.epoch - self.best_epoch >= patience
+        return self.epoch >= self.training.epochs or waited
+
+    def _batches(self) -> tuple[list[Rows], npt.NDArray[np.uint64]]:
+        """Rows of one length together, as nearly as can be, in random order, every row once; and a seed for each."""
         random = np.random.default_rng((self.seed, self.epoch))
-        rows, size = random.permutation(len(self.data.tokens)), self.training.batch_size
-        batches = []
-        for start in range(0, len(rows), size * _SORTED_BATCHES):
-            chunk = rows[start : start + size * _SORTED_BATCHES]
-            chunk = chunk[np.argsort(self.data.tokens.lengths[chunk], kind="stable")]
-            batches += [chunk[first : first + size] for first in range(0, len(chunk), size)]
-        return (batches[place] for place in random.permutation(len(batches)))
+        shuffled = random.permutation(len(self.rows))
+        order = self.rows[shuffled[np.argsort(self.lengths[shuffled], kind="stable")]]
+        cuts = np.arange(self.training.batch_size, len(order), self.training.batch_size)
+        batches = np.split(order, cuts)
+        seeds = np.random.SeedSequence((self.seed, self.epoch)).generate_state(len(batches), np.uint64)
+        return [batches[place] for place in random.permutation(len(batches))], seeds
 
-    def _step(self, rows: npt.NDArray[np.int64], step: int) -> float:
-        last = self.training.epochs * self.steps_per_epoch
-        rising = (step + 1) / max(1.0, self.training.warmup * last)
-        rate = self.training.learning_rate * min(1.0, rising) * (1 - step / last)
-        ids, lengths = self.data.tokens.padded(rows)
-        logits = self.model(torch.from_numpy(ids), torch.from_numpy(lengths))
-        loss = self.objective.loss(logits, self.data.teacher_logits[rows], self.data.gold[rows])
+    def _take_step(self, rows: Rows) -> float:
+        examples, number = self.examples, self.epoch * self.steps_per_epoch + self.step
+        outputs, words, vectors = self._forward(rows)
+        loss = self.objective.loss(outputs, *examples.targets(rows))
         value = float(loss.detach())
-        if math.isfinite(value):
-            for optimizer in self.optimizers:
-                optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            for optimizer in self.optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                optimizer.step()
+        if not math.isfinite(value):
+            raise StillhouseError(
+                f"train: loss must be finite, got {value} in epoch {self.epoch + 1}, batch {self.step + 1}:"
+                " the last checkpoint is kept; try a lower --learning-rate"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        rate = self.training.rate(number, self.training.epochs * self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        if self.words is not None and vectors is not None and vectors.grad is not None:
+            self.words.step(words, vectors.grad, rate, number + 1)
         return value
+
+    def _forward(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The outputs; and of students with word vectors the batch's distinct words and their vectors, a leaf."""
+        batch = self.examples.inputs.batch(rows)
+        bfloat16 = self.dtype is torch.bfloat16
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            if not self.reads_words:
+                return self.model(*map(torch.from_numpy, batch)), torch.zeros(0), None
+            words, places = _distinct(batch[::2])
+            numbers = torch.from_numpy(words)
+            vectors = self.model.get_parameter(_TABLE).detach()[numbers]
+            vectors.requires_grad_(self.words is not None)
+            inputs = [torch.from_numpy(each) for pair in zip(places, batch[1::2], strict=True) for each in pair]
+            return functional_call(self.model, {_TABLE: vectors}, tuple(inputs)), numbers, vectors
 
     def checkpoint(self, folder: Path, made_from: Mapping[str, Any]) -> None:
         """Writes the state; the JSON file names the tensor file, so the two always fit."""
         tensors = {f"model.{name}": each for name, each in self.model.state_dict().items()}
         tensors |= {f"best.{name}": each for name, each in self.best.items()}
-        steps = []
-        for number, optimizer in enumerate(self.optimizers):
-            for place, state in optimizer.state_dict()["state"].items():
-                for name in ("exp_avg", "exp_avg_sq"):
-                    tensors[f"optimizer.{number}.{place}.{name}"] = state[name]
-                steps.append([number, place, float(state["step"])])
-        file = f"epoch-{self.epoch}.safetensors"
+        steps = 0.0
+        for place, each in enumerate(self.others):
+            state = self.optimizer.state.get(each, {})
+            tensors |= {f"moment.{place}.{name}": state[name] for name in ("exp_avg", "exp_avg_sq") if name in state}
+            steps = float(state.get("step", steps))
+        if self.words is not None:
+            tensors |= {"moment.words.first": self.words.first, "moment.words.second": self.words.second}
+        file = f"epoch-{self.epoch}-{self.step}.safetensors"
         write_file(folder / file, save({name: each.contiguous() for name, each in tensors.items()}))
-        state_record = {"epoch": self.epoch, "best_epoch": self.best_epoch, "history": self.history, "steps": steps}
-        write_json(folder / "state.json", {"file": file, "made_from": made_from, **state_record}, folder)
+        state_record = {
+            "file": file,
+            "made_from": made_from,
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss_sum": self.loss_sum,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+            "steps": steps,
+            "dtype": str(self.dtype).removeprefix("torch."),
+        }
+        write_json(folder / "state.json", state_record, folder)
         for old in folder.glob("epoch-*.safetensors"):
             if old.name != file:
                 old.unlink()
@@ -170,23 +194,43 @@ class Run:
                     " use another --out or --force"
                 )
             tensors = load((folder / record["file"]).read_bytes())
+            self._take_up(record, tensors)
         except FileNotFoundError:
             return
-        except (ValueError, KeyError, SafetensorError) as error:
-            if isinstance(error, StillhouseError):
-                raise
+        except StillhouseError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise StillhouseError(f"{folder}: must be a checkpoint: {error}: delete it to start again") from None
+
+    def _take_up(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         self.model.load_state_dict(_under(tensors, "model."))
         self.best = _under(tensors, "best.")
-        for number, optimizer in enumerate(self.optimizers):
-            state: dict[int, dict[str, Any]] = {}
-            for of, place, step in record["steps"]:
-                if of == number:
-                    saved = _under(tensors, f"optimizer.{number}.{place}.")
-                    whole = isinstance(optimizer, torch.optim.SparseAdam)
-                    state[place] = {**saved, "step": int(step) if whole else torch.tensor(step)}
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        self.epoch, self.best_epoch, self.history = record["epoch"], record["best_epoch"], record["history"]
+        for place, each in enumerate(self.others):
+            if moments := _under(tensors, f"moment.{place}."):
+                self.optimizer.state[each] = {**moments, "step": torch.tensor(float(record["steps"]))}
+        if self.words is not None:
+            self.words.first, self.words.second = tensors["moment.words.first"], tensors["moment.words.second"]
+        self.dtype = fast_dtype(record["dtype"])
+        self.epoch, self.step, self.loss_sum = record["epoch"], record["step"], record["loss_sum"]
+        self.best_epoch, self.history = record["best_epoch"], record["history"]
+
+
+def fast_dtype(name: str) -> torch.dtype:
+    """The precision by name; ``auto`` is bfloat16 where the processor multiplies in it, else float32."""
+    if name == "auto":
+        able = torch.cpu.get_capabilities()
+        name = "bfloat16" if able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16") else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def _distinct(sides: tuple[npt.NDArray[np.int64], ...]) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.int64]]]:
+    """The distinct words of some matrices, padding first, and the matrices with places among them for words."""
+    flat = np.concatenate([[PAD], *(each.ravel() for each in sides)])
+    words, places = np.unique(flat, return_inverse=True)
+    ends = np.cumsum([each.size for each in sides])[:-1]
+    return words, [
+        part.reshape(each.shape) for part, each in zip(np.split(places[1:], ends), sides, strict=True)
+    ]
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

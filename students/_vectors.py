@@ -13,38 +13,52 @@ from transferset import StillhouseError
 from transferset.pieces import Pieces, mean_vectors
 from transferset.vectors import read_vectors
 
-from ._vocabulary import PAD, SPECIAL, UNKNOWN, Vocabulary
+from ._subwords import Subwords
+from ._tokens import PAD
+from ._words import SPECIAL, UNKNOWN, Vocabulary
 
 Vectors = npt.NDArray[np.float32]
 #: The standard deviation of a random vector's entries, and of any table after scaling; 0.4 measured better than 0.1.
 SCALE = 0.4
 
 
-def starting_vectors(spec: str, vocabulary: Vocabulary, width: int, seed: int, teacher_folder: Path) -> Vectors:
-    """(V, E): a vector for each entry of the vocabulary, scaled to a standard deviation of 0.4.
+def known_vectors(spec: str, encoding: Vocabulary | Subwords, folder: Path) -> tuple[npt.NDArray[np.int64], Vectors]:
+    """The numbers of words or pieces that a vector is known of, (F,), and the vectors, (F, H).
 
-    ``spec`` is ``teacher`` (the mean of the teacher's input embeddings over a word's pieces, brought to ``width`` by
-    PCA), ``random``, or the name of a GloVe or word2vec file. Wider vectors are cut by PCA, narrower ones are filled
-    up with zeros.
+    ``spec`` is ``teacher`` (the teacher's input embeddings: of a word the mean over its pieces), ``random`` (none
+    are known), or the name of a GloVe or word2vec file. ``folder`` is where the labeller keeps the teacher's files.
 
     Raises:
         StillhouseError: no embeddings beside the cache, or a file that cannot be read.
     """
-    random = np.random.default_rng(seed).normal(0.0, SCALE, (len(vocabulary), width)).astype(np.float32)
-    random[PAD] = 0.0
     if spec == "random":
-        return random
+        return np.zeros(0, np.int64), np.zeros((0, 1), np.float32)
+    if isinstance(encoding, Subwords):
+        if spec != "teacher":
+            raise StillhouseError(f"train: vectors of pieces must be teacher or random, got {spec!r}")
+        _, table = _teacher_files(folder)
+        table = table[: len(encoding) - 1]
+        return np.arange(1, len(table) + 1), table
     if spec == "teacher":
-        found, vectors = (
-            np.arange(len(vocabulary.words)),
-            mean_vectors(*_teacher_files(teacher_folder), vocabulary.words)[0],
-        )
+        found = np.arange(len(encoding.words))
+        vectors = mean_vectors(*_teacher_files(folder), encoding.words)[0]
     else:
-        found, vectors = read_vectors(spec, vocabulary.words)
-    if len(found):
-        random[found + len(SPECIAL)] = _reduce(vectors, width)
-        random[UNKNOWN] = random[found + len(SPECIAL)].mean(0)
-    return random
+        found, vectors = read_vectors(spec, encoding.words)
+    return found + len(SPECIAL), vectors
+
+
+def starting_table(words: int, known: npt.NDArray[np.int64], vectors: Vectors, width: int, seed: int) -> Vectors:
+    """(V, E): the known vectors brought to ``width``, random ones for the rest, all of a standard deviation of 0.4.
+
+    Wider vectors are cut by PCA, narrower ones are filled up with zeros. Unknown words start at the mean.
+    """
+    table = np.random.default_rng(seed).normal(0.0, SCALE, (words, width)).astype(np.float32)
+    table[PAD] = 0.0
+    if len(known):
+        table[known] = _reduce(vectors, width)
+        if UNKNOWN not in known:
+            table[UNKNOWN] = table[known].mean(0)
+    return table
 
 
 def teacher_words(folder: Path, lowercase: bool) -> list[str]:
@@ -55,6 +69,12 @@ def teacher_words(folder: Path, lowercase: bool) -> list[str]:
         word for word in pieces.texts.filter(pa.array(pieces.whole)).to_pylist() if word.isalpha() and len(word) > 1
     ]
     return [word.lower() for word in words] if lowercase else words
+
+
+def teacher_tokenizer(folder: Path) -> str:
+    """The tokenizer that the labeller kept, as its library writes it."""
+    _teacher_files(folder)
+    return (folder / "tokenizer.json").read_text("utf-8")
 
 
 def _teacher_files(folder: Path) -> tuple[Any, Vectors]:

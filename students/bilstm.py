@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from transferset import Task
 from transferset.parameters import check_at_least, check_share
+
+from ._text_model import TextModel, is_padding, words_of
+from .encoding import Encoding
 
 
 @dataclass(frozen=True)
@@ -16,12 +21,14 @@ class Bilstm:
     """One bidirectional LSTM layer; the largest value of each unit over the words goes through a hidden layer.
 
     Source: Tang et al. 2019 (arXiv 1903.12136), section 3.2: 150 units each way, ReLU layer of 400, word vectors of
-    width 300. They read the two last states, where this takes the maximum over the words (Conneau et al. 2017,
-    arXiv 1705.02364, section 3.2.2), which was measured to come closer to the teacher; and they feed two copies of the
-    vectors, one frozen, where here there is one, trained.
+    width 300; for pairs the same network reads both texts. They read the two last states, where this takes the maximum
+    over the words (Conneau et al. 2017, arXiv 1705.02364, section 3.2.2), which was measured to come closer to the
+    teacher; and they feed two copies of the vectors, one frozen, where here there is one, trained.
 
-    >>> model = Bilstm(width=8, hidden=4, vector_width=6).build(words=20, outputs=2)
-    >>> model(torch.tensor([[3, 4, 5], [6, 0, 0]]), torch.tensor([3, 1])).shape
+    >>> from students._words import Vocabulary
+    >>> task = Task("text", ("text",), classes=("no", "yes"))
+    >>> model = Bilstm(width=8, hidden=4, vector_width=6).build(Vocabulary(("good", "film")), task, outputs=2)
+    >>> model(torch.tensor([[3, 4, 1], [4, 0, 0]]), torch.tensor([3, 1])).shape
     torch.Size([2, 2])
 
     Raises:
@@ -29,45 +36,51 @@ class Bilstm:
     """
 
     width: Annotated[int, "units of the LSTM in each direction"] = 150
-    hidden: Annotated[int, "units of the layer before the logits"] = 400
+    hidden: Annotated[int, "units of the layer before the outputs"] = 400
     vector_width: Annotated[int, "width of the word vectors"] = 300
     dropout: Annotated[float, "share of vector entries and units dropped in training, 0 to 1"] = 0.1
+
+    kinds: ClassVar[tuple[str, ...]] = ("text", "pair")
 
     def __post_init__(self) -> None:
         for name in ("width", "hidden", "vector_width"):
             check_at_least(f"bilstm: {name}", getattr(self, name), 1)
         check_share("bilstm: dropout", self.dropout)
 
-    def build(self, words: int, outputs: int) -> BilstmModel:
-        """The network for V words and C outputs, with fresh weights from torch's generator."""
-        return BilstmModel(self, words, outputs)
+    def build(self, encoding: Encoding, task: Task, outputs: int) -> TextModel:
+        """The network, with fresh weights from torch's generator."""
+        words = words_of("bilstm", encoding)
+        return TextModel(self, BilstmEncoder(self.vector_width, self.width), words, task, outputs)
 
 
-class BilstmModel(nn.Module):
-    """The network; ``vectors`` is its table of word vectors, (V, E)."""
+class BilstmEncoder(nn.Module):
+    """(B, 2 H) from word vectors (B, T, E): the largest value of each unit over the words."""
 
-    def __init__(self, size: Bilstm, words: int, outputs: int) -> None:
+    def __init__(self, vector_width: int, width: int) -> None:
         super().__init__()
-        self.vectors = nn.Embedding(words, size.vector_width, padding_idx=0, sparse=True)
-        self.forwards = nn.LSTM(size.vector_width, size.width, batch_first=True)
-        self.backwards = nn.LSTM(size.vector_width, size.width, batch_first=True)
-        self.dropout = nn.Dropout(size.dropout)
-        self.hidden = nn.Linear(2 * size.width, size.hidden)
-        self.output = nn.Linear(size.hidden, outputs)
+        self.width = 2 * width
+        self.forwards = nn.LSTM(vector_width, width, batch_first=True)
+        self.backwards = nn.LSTM(vector_width, width, batch_first=True)
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Logits, (B, C), of word ids, (B, T), padded at the end to the lengths, (B,) of at least 1.
-
-        Padding changes nothing: both directions read a text before its padding, and the maximum leaves padding out.
-        """
-        vectors = self.dropout(self.vectors(ids))
-        steps = torch.arange(ids.shape[1], device=ids.device)
+    def forward(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
+        if lengths is None:
+            # The maximum does not mind in which order the states stand.
+            states = torch.cat([_states(self.forwards, vectors), _states(self.backwards, vectors.flip(1))], dim=2)
+            return states.amax(1)
         # Each text turned round in its own length, so that the second direction too meets padding last.
+        steps = torch.arange(vectors.shape[1], device=vectors.device)
         turned = (lengths[:, None] - 1 - steps).clamp(min=0)
         reverse = vectors.gather(1, turned[:, :, None].expand_as(vectors))
-        padding = (steps >= lengths[:, None])[:, :, None]
-        states = torch.cat([self.forwards(vectors)[0], self.backwards(reverse)[0]], dim=2)
+        states = torch.cat([_states(self.forwards, vectors), _states(self.backwards, reverse)], dim=2)
         # A state lies between -1 and 1, so -2 never is the largest.
-        largest = states.masked_fill(padding, -2.0).amax(1)
-        logits: Tensor = self.output(self.dropout(torch.relu(self.hidden(largest))))
-        return logits
+        return states.masked_fill(is_padding(lengths, vectors.shape[1]), -2.0).amax(1)
+
+
+def _states(lstm: nn.LSTM, vectors: Tensor) -> Tensor:
+    """(B, T, H); under autocast in its type, for on the processor autocast passes LSTMs over."""
+    if torch.is_autocast_enabled("cpu") and not vectors.is_cuda:
+        kind = torch.get_autocast_dtype("cpu")
+        weights = {name: each.to(kind) for name, each in lstm.named_parameters()}
+        states: Tensor = functional_call(lstm, weights, vectors.to(kind))[0]
+        return states
+    return lstm(vectors)[0]  # type: ignore[no-any-return]

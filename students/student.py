@@ -1,13 +1,13 @@
-"""A trained student: its network, its vocabulary, and the directory both are kept in."""
+"""A trained student: its network, what it knows of words or features, and the directory both are kept in."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,86 +19,91 @@ from torch import Tensor, nn
 from xxhash import xxh3_128_hexdigest
 
 from transferset import StillhouseError, Task, unknown
+from transferset.batches import plan_batches
 from transferset.files import write_file
-from transferset.parameters import build, describe, discover
+from transferset.parameters import build, discover
 
-from ._vocabulary import Tokens, Vocabulary
+from ._card import card
+from ._config import ENCODING_FILES, Config
+from ._hub import OnHub
+from .encoding import Encoding, Inputs, Rows
 
-FORMAT = 1
-#: Rows in a forward pass when predicting.
-BATCH_ROWS = 512
+#: Tokens, padding included, in a forward pass when predicting; of features, rows.
+BATCH_TOKENS = 1 << 14
 
 
 class Architecture(Protocol):
     """A frozen dataclass of sizes that builds a network; its module is the student's name."""
 
-    @property
-    def vector_width(self) -> int:
-        """E, the width of the word vectors it reads."""
-        ...
+    #: The kinds of task it reads: ``text``, ``pair``, ``features``.
+    kinds: ClassVar[tuple[str, ...]]
 
-    def build(self, words: int, outputs: int) -> nn.Module:
-        """A network from word ids (B, T) and lengths (B,) to logits (B, C), with a table ``vectors``."""
+    def build(self, encoding: Encoding, task: Task, outputs: int) -> nn.Module:
+        """A network whose ``forward`` takes what ``Inputs.batch`` gives and returns (B, outputs).
+
+        If it has word vectors, they are an ``nn.Embedding`` called ``vectors``.
+        """
         ...
 
 
 @dataclass
-class Student:
-    """A network that gives the logits of a task.
+class Student(OnHub):
+    """A network that gives the logits of a task, or embeddings.
 
     Attributes:
-        task: the columns it reads and the classes it tells apart.
-        architecture: its kind and sizes.
-        vocabulary: the words it knows.
+        config: what it is, but for its weights.
         model: the network.
-        made_from: what it was trained on, and how.
+        metrics: what its directory says of its training.
     """
 
-    task: Task
-    architecture: Architecture
-    vocabulary: Vocabulary
+    config: Config
     model: nn.Module
-    made_from: Mapping[str, Any]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
-    def logits(self, rows: pa.Table | pa.RecordBatch) -> npt.NDArray[np.float32]:
-        """The logits, (B, C), of B rows; their order and company change nothing but the last bits."""
-        return self.token_logits(self.vocabulary.encode(rows[self.task.inputs[0]]))
+    @property
+    def task(self) -> Task:
+        """The columns it reads and the classes it tells apart."""
+        return self.config.task
 
-    def token_logits(self, tokens: Tokens) -> npt.NDArray[np.float32]:
-        """The logits, (B, C), of B texts that the vocabulary has encoded."""
-        order = np.argsort(tokens.lengths, kind="stable")
-        logits = np.zeros((len(tokens), self.task.outputs), np.float32)
+    @property
+    def encoding(self) -> Encoding:
+        """The words, pieces or features it knows."""
+        return self.config.encoding
+
+    def outputs(self, rows: pa.Table | pa.RecordBatch) -> npt.NDArray[np.float32]:
+        """The logits or embeddings, (B, C), of B rows; their order and company change nothing but the last bits."""
+        return self.run(self.encoding.encode([rows[name] for name in self.task.inputs]))
+
+    def run(self, inputs: Inputs, some: Rows | None = None) -> npt.NDArray[np.float32]:
+        """The logits or embeddings, (B, C), of B rows that the encoding has encoded: of all, or of ``some``."""
+        some = np.arange(len(inputs)) if some is None else some
+        order, bounds = plan_batches(np.maximum(inputs.lengths[some], 1).astype(np.int32), BATCH_TOKENS)
+        found = np.zeros((len(some), self.config.width), np.float32)
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
-            for start in range(0, len(order), BATCH_ROWS):
-                rows = order[start : start + BATCH_ROWS]
-                ids, lengths = (torch.from_numpy(each) for each in tokens.padded(rows))
-                logits[rows] = self.model(ids, lengths).numpy()
+            for start, end in zip(bounds, bounds[1:], strict=False):
+                rows = order[start:end]
+                found[rows] = self.model(*map(torch.from_numpy, inputs.batch(some[rows]))).numpy()
         self.model.train(was_training)
-        return logits
+        return found
 
     def save(self, folder: Path, metrics: Mapping[str, Any], state: Mapping[str, Tensor] | None = None) -> None:
         """Writes the student into a directory; ``config.json`` comes last, so a directory that has it is whole."""
-        (folder / "_checkpoint").mkdir(parents=True, exist_ok=True)
-        weights = {name: each.contiguous() for name, each in (state or self.model.state_dict()).items()}
-        config: dict[str, Any] = {
-            "format": FORMAT,
-            "student": architecture_name(self.architecture),
-            "parameters": describe(self.architecture),
-            "task": self.task.to_json(),
-            "mask_token": self.vocabulary.mask_token,
-            "lowercase": self.vocabulary.lowercase,
-            "made_from": self.made_from,
-        }
         scratch = folder / "_checkpoint"
-        data = save(weights)
-        config["checksum"] = xxh3_128_hexdigest(data)
+        scratch.mkdir(parents=True, exist_ok=True)
+        weights = {name: each.contiguous() for name, each in (state or self.model.state_dict()).items()}
+        data, files = save(weights), self.encoding.files()
+        sums = {name: xxh3_128_hexdigest(each) for name, each in {"model.safetensors": data, **files}.items()}
+        for name, each in files.items():
+            write_file(folder / name, each, scratch)
         write_file(folder / "model.safetensors", data, scratch)
-        write_json(folder / "vocabulary.json", list(self.vocabulary.words), scratch)
         write_json(folder / "metrics.json", metrics, scratch)
-        write_json(folder / "config.json", config, scratch)
+        readme = card(self.config, metrics, sum(each.numel() for each in weights.values()))
+        write_file(folder / "README.md", readme.encode(), scratch)
+        write_json(folder / "config.json", {**self.config.to_json(), "checksums": sums}, scratch)
         shutil.rmtree(scratch)
+        self.metrics = metrics
 
     @classmethod
     def load(cls, folder: Path | str) -> Student:
@@ -108,37 +113,30 @@ class Student:
             StillhouseError: there is none, it is of a newer format, or its files do not fit together.
         """
         folder = Path(folder)
-        config = _read_json(folder / "config.json", dict)
-        if "student" not in config:
-            raise StillhouseError(f"{folder}: must be a student's directory, got a config.json of something else")
-        if not isinstance(config.get("format"), int) or config["format"] > FORMAT:
-            raise StillhouseError(
-                f"{folder}: format must be {FORMAT} or older, got {config.get('format')!r}: upgrade stillhouse"
-            )
+        stored = _read_json(folder / "config.json")
+        config = Config.read(stored, lambda name: _read(folder / name), str(folder))
+        architecture = load_architecture(config.student, config.parameters)
+        with torch.random.fork_rng(devices=[]):
+            model = architecture.build(config.encoding, config.task, config.width)
+        data = _read(folder / "model.safetensors")
         try:
-            task = Task.from_json(config["task"])
-            words = tuple(_read_json(folder / "vocabulary.json", list))
-            vocabulary = Vocabulary(words, config["mask_token"], config["lowercase"])
-            vocabulary.encode(pa.array([""]))
-            architecture = load_architecture(config["student"], config["parameters"])
-            made_from = config["made_from"]
-        except (KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-            raise StillhouseError(f"{folder}: config.json must describe a student: {error!r}") from None
-        model = architecture.build(len(vocabulary), task.outputs)
-        try:
-            data = (folder / "model.safetensors").read_bytes()
             model.load_state_dict(load(data))
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (SafetensorError, RuntimeError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise StillhouseError(
                 f"{folder / 'model.safetensors'}: must hold the weights that config.json describes: {reason}"
             ) from None
-        if xxh3_128_hexdigest(data) != config.get("checksum"):
+        _check_sums(folder, config, stored.get("checksums"), data)
+        return cls(config, model, _read_json(folder / "metrics.json"))
+
+
+def _check_sums(folder: Path, config: Config, sums: Any, weights: bytes) -> None:
+    files = {name: _read(folder / name) for name in ENCODING_FILES[config.encoding.kind]}
+    for name, data in {"model.safetensors": weights, **files}.items():
+        if not isinstance(sums, dict) or xxh3_128_hexdigest(data) != sums.get(name):
             raise StillhouseError(
-                f"{folder / 'model.safetensors'}: must have the checksum in config.json, got another: the file was"
-                " damaged or edited"
+                f"{folder / name}: must have the checksum in config.json, got another: the file was damaged or edited"
             )
-        return cls(task, architecture, vocabulary, model, made_from)
 
 
 def load_architecture(name: str, parameters: Mapping[str, Any]) -> Architecture:
@@ -167,18 +165,26 @@ def architecture_name(architecture: Architecture) -> str:
     return type(architecture).__module__.rpartition(".")[2]
 
 
+
+
 def write_json(path: Path, value: Any, scratch: Path) -> None:
     """Writes a JSON file whole or not at all; ``scratch`` is where it is unfinished."""
     write_file(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(), scratch)
 
 
-def _read_json(path: Path, kind: type[Any]) -> Any:
+def _read(path: Path) -> bytes:
     try:
-        value = json.loads(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise StillhouseError(f"{path.parent}: must be a student's directory: {path.name}: {error.strerror}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    data = _read(path)
+    try:
+        value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise StillhouseError(f"{path}: must be JSON: {error}") from None
-    if not isinstance(value, kind):
-        raise StillhouseError(f"{path}: must hold a JSON {kind.__name__}, got {type(value).__name__}")
+    if not isinstance(value, dict):
+        raise StillhouseError(f"{path}: must hold a JSON dict, got {type(value).__name__}")
     return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import MISSING, dataclass, fields
 from types import UnionType
@@ -78,6 +78,19 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if each.default is MISSING and name not in accepted:
             raise StillhouseError(f"{where}: {name} must be given, got nothing")
     return cls(**accepted)
+
+
+def check_owned(given: Iterable[str], asked: Iterable[str], kinds: Mapping[str, Sequence[Parameter]], what: str) -> None:
+    """Raises StillhouseError for an option that none of the kinds asked for has; ``what`` all kinds are kinds of."""
+    own = {kind: {each.name for each in having} for kind, having in kinds.items()}
+    wanted = sorted(set(asked))
+    for name in given:
+        if not any(name in own[kind] for kind in wanted):
+            having = [kind for kind, names in own.items() if name in names]
+            raise StillhouseError(
+                f"{name.replace('_', '-')}: must be an option of {' or '.join(wanted)},"
+                f" got one of {', '.join(having) or f'no {what}'}"
+            )
 
 
 def describe(instance: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, replace
 from pathlib import Path
 from types import UnionType
@@ -109,12 +109,12 @@ def dataclass_options(classes: Mapping[str, type[Any]]) -> Callable[[Command], C
     return add
 
 
-def kinds_options(kinds: Mapping[str, type[Any]]) -> Callable[[Command], Command]:
-    """An option for each parameter after the first of each kind; kinds may share one."""
+def kinds_options(kinds: Mapping[str, Sequence[Parameter]]) -> Callable[[Command], Command]:
+    """An option for each parameter of each kind; kinds may share one."""
     having: dict[str, list[str]] = {}
     found: dict[str, Parameter] = {}
-    for kind, cls in kinds.items():
-        for each in parameters(cls)[1:]:
+    for kind, of_kind in kinds.items():
+        for each in of_kind:
             first = found.setdefault(each.name, each)
             # A default that differs is nobody's.
             found[each.name] = first if first.default == each.default else replace(first, default=MISSING)

@@ -11,6 +11,7 @@ import click
 from label import Labelled, label, label_ensemble, load_teachers, teachers
 from label.engine import Engine, Storage
 from transferset import Mean, Signal, StillhouseError, TransferSet
+from transferset.parameters import parameters
 
 from ._options import kinds_options, out_options, replacing, store_name
 
@@ -33,7 +34,8 @@ from ._options import kinds_options, out_options, replacing, store_name
     "--engine", type=click.Choice(get_args(Engine)), default="local", show_default=True,
     help="Where to ask: on this machine, or on all of a Ray cluster.",
 )  # fmt: skip
-@kinds_options(teachers())
+# What stands after a teacher's kind is no option.
+@kinds_options({name: parameters(cls)[1:] for name, cls in teachers().items()})
 @out_options("logit cache")
 def command(
     transfer: str,

@@ -2,61 +2,91 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sys
 from collections.abc import Iterator
-from itertools import islice
-from typing import Any
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import click
-import pyarrow as pa
+from tqdm import tqdm
 
-from students import Student, answers, inputs_of
-from transferset import StillhouseError, read_rows
+from students.predict import STYLES, open_student, written_answers
+from transferset import StillhouseError
+from transferset.files import whole_file
 
+from ._lines import Lines
 from ._options import read_source, source_options
-
-#: Lines of standard input answered together.
-_LINES = 256
 
 
 @click.command()
 @click.argument("student")
 @click.argument("file", default="-")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(STYLES),
+    help="What is written.  [default: what --out ends in, else jsonl]",
+)
+@click.option("--keep", help="Columns of FILE to put before each answer: COL,COL,... or COL=NAME to rename one.")
+@click.option("--out", type=click.Path(dir_okay=False), help="File for the answers, whole or not at all.")
+@click.option("--force", is_flag=True, help="Replace the file --out.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads that compute.  [default: cores]")
 @source_options
-def command(student: str, file: str, **reading: Any) -> None:
-    """Print STUDENT's answer for each row of FILE, or for each line of standard input, as one JSON object a line.
+def command(
+    student: str,
+    file: str,
+    style: str | None,
+    keep: str | None,
+    out: str | None,
+    force: bool,
+    threads: int | None,
+    **reading: Any,
+) -> None:
+    """Print STUDENT's answer for each row of FILE, or for each line of standard input.
+
+    STUDENT is a directory, or an ONNX file of `stillhouse export`, which needs no torch. A line of standard input is a
+    text; for pairs two texts with a tab between them; for features a JSON object.
 
     \b
     Examples:
       stillhouse predict S data/test.tsv > answers.jsonl
+      stillhouse predict S.onnx data/test.tsv --keep sentence,label=gold --out answers.csv
       echo "what a lovely film" | stillhouse predict S
     """
-    model = Student.load(student)
-    for rows in _standard_input(model) if file == "-" else _file(model, file, reading):
-        for answer in answers(model, rows):
-            click.echo(json.dumps(answer, ensure_ascii=False))
+    model = open_student(student, threads)
+    rows = (
+        Lines(cast(BufferedReader, sys.stdin.buffer), model.config.task)
+        if file == "-"
+        else read_source(file, **reading)
+    )
+    style = style or _ending(out)
+    with _opened(out, force) as stream, _bar(file, out) as bar:
+        for number, piece in written_answers(model, rows, style, keep.split(",") if keep else ()):
+            stream.write(piece)
+            stream.flush()
+            bar.update(number)
 
 
-def _file(model: Student, file: str, reading: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-    source = read_source(file, **reading)
-    for batch in read_rows(source, inputs_of(model.task, source)):
-        yield batch.rename_columns(list(model.task.inputs))
+def _bar(file: str, out: str | None) -> Any:
+    """Progress on a terminal that shows nothing else."""
+    busy = (file == "-" and sys.stdin.isatty()) or (out is None and sys.stdout.isatty())
+    return tqdm(unit=" rows", unit_scale=True, disable=busy or not sys.stderr.isatty())
 
 
-def _standard_input(model: Student) -> Iterator[pa.RecordBatch]:
-    if model.task.kind != "text":
-        raise StillhouseError(f"predict: standard input must be for single texts, got a student of {model.task.kind}")
-    first = 1
-    together = 1 if sys.stdin.isatty() else _LINES
-    while lines := list(islice(sys.stdin.buffer, together)):
-        texts = []
-        for offset, line in enumerate(lines):
-            try:
-                texts.append(line.decode("utf-8-sig" if first + offset == 1 else "utf-8").rstrip("\r\n"))
-            except UnicodeDecodeError as error:
-                raise StillhouseError(
-                    f"standard input: line {first + offset} must be valid UTF-8: {error.reason}"
-                ) from None
-        yield pa.record_batch({model.task.inputs[0]: pa.array(texts, pa.string())})
-        first += len(lines)
+def _ending(out: str | None) -> str:
+    ending = Path(out).suffix.lower().removeprefix(".") if out else ""
+    return ending if ending in STYLES else "jsonl"
+
+
+@contextlib.contextmanager
+def _opened(out: str | None, force: bool) -> Iterator[BinaryIO]:
+    """The file of the answers, or standard output."""
+    if out is None:
+        yield sys.stdout.buffer
+        return
+    if Path(out).exists() and not force:
+        raise StillhouseError(f"{out}: must not be there yet, got a file: use --force to replace it")
+    with whole_file(Path(out)) as stream:
+        yield stream

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transferset.parameters import check_at_least
 from transferset.words import split_words
 
-PAD, UNKNOWN, MASK = range(3)
+from ._tokens import Texts, Tokens
+from .encoding import Array, Columns
+
+UNKNOWN, MASK = 1, 2
 SPECIAL = ("<pad>", "<unk>", "<mask>")
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """B texts as numbers, end to end: ids (N,) and where each text begins (B + 1,)."""
-
-    ids: npt.NDArray[np.int32]
-    first: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.first) - 1
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """(B,) words in each text."""
-        return np.diff(self.first)
-
-    def padded(self, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Some texts as a matrix, (B, T), padded at the end, and their lengths, (B,), at least 1.
-
-        >>> tokens = Tokens(np.array([5, 6, 7], np.int32), np.array([0, 2, 2, 3]))
-        >>> tokens.padded(np.array([0, 1]))[0].tolist()
-        [[5, 6], [0, 0]]
-        """
-        lengths = self.first[rows + 1] - self.first[rows]
-        width = max(1, int(lengths.max(initial=1)))
-        place = self.first[rows][:, None] + np.arange(width)
-        there = np.arange(width) < lengths[:, None]
-        matrix = np.where(there, self.ids[np.where(there, place, 0)] if len(self.ids) else PAD, PAD)
-        return matrix.astype(np.int64), np.maximum(lengths, 1)
 
 
 @dataclass(frozen=True)
@@ -51,14 +27,18 @@ class Vocabulary:
     """The words a student knows, most frequent first, after three special ones.
 
     >>> vocabulary = Vocabulary(("film", "good"), mask_token="[MASK]")
-    >>> vocabulary.encode(pa.array(["Good [MASK] film?"])).ids.tolist()
+    >>> vocabulary.encode([pa.array(["Good [MASK] film?"])]).sides[0].ids.tolist()
     [4, 2, 3, 1]
     """
 
     words: tuple[str, ...]
     mask_token: str | None = None
     lowercase: bool = True
+    max_tokens: int = 256
     _set: pa.Array = field(init=False, repr=False, compare=False)
+
+    kind: ClassVar[str] = "words"
+    types: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_set", pa.array(self.words, pa.string()))
@@ -66,14 +46,40 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(SPECIAL) + len(self.words)
 
-    def encode(self, texts: pa.Array | pa.ChunkedArray) -> Tokens:
-        """B texts as numbers."""
+    def encode(self, columns: Columns) -> Texts:
+        """N rows of one text or two; what comes after ``max_tokens`` words is cut off."""
+        return Texts(tuple(self._tokens(texts).cut(self.max_tokens) for texts in columns))
+
+    def inputs(self, columns: Mapping[str, Array]) -> Texts:
+        """The rows whose columns these are."""
+        return Texts.of(columns)
+
+    def settings(self) -> dict[str, Any]:
+        """All but the words."""
+        return {"mask_token": self.mask_token, "lowercase": self.lowercase, "max_tokens": self.max_tokens}
+
+    def files(self) -> dict[str, bytes]:
+        """The words, as JSON."""
+        return {"vocabulary.json": (json.dumps(list(self.words), indent=1, ensure_ascii=False) + "\n").encode()}
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Vocabulary:
+        """The vocabulary that gave these settings and files."""
+        words = json.loads(files["vocabulary.json"])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("vocabulary.json must hold a JSON list of words")
+        found = cls(tuple(words), **settings)
+        check_at_least("max_tokens", found.max_tokens, 1)
+        found.encode([pa.array([""])])
+        return found
+
+    def _tokens(self, texts: pa.Array | pa.ChunkedArray) -> Tokens:
         words, first = _words(texts, self.mask_token, self.lowercase)
         ids = pc.fill_null(pc.index_in(words, value_set=self._set), -1).to_numpy() + len(SPECIAL)
         ids[ids < len(SPECIAL)] = UNKNOWN
         if self.mask_token is not None:
             ids[pc.equal(words, self._cased(self.mask_token)).to_numpy(zero_copy_only=False)] = MASK
-        return Tokens(ids.astype(np.int32), first)
+        return Tokens(ids.astype(np.uint16 if len(self) <= 1 << 16 else np.int32), first)
 
     def _cased(self, word: str) -> str:
         return word.lower() if self.lowercase else word
@@ -85,6 +91,7 @@ def learn_vocabulary(
     lowercase: bool,
     most: int,
     more: Sequence[str] = (),
+    max_tokens: int = 256,
 ) -> Vocabulary:
     """The ``most`` most frequent words of some texts, ties in order of the words; then, if there is room, ``more``."""
     counts = pa.table({"word": pa.array([], pa.string()), "count": pa.array([], pa.int64())})
@@ -96,7 +103,7 @@ def learn_vocabulary(
     ranked = counts.sort_by([("count", "descending"), ("word", "ascending")])["word"].to_pylist()
     mask = mask_token.lower() if mask_token and lowercase else mask_token
     distinct = dict.fromkeys(word for word in (*ranked, *more) if word != mask)
-    return Vocabulary(tuple(distinct)[:most], mask_token, lowercase)
+    return Vocabulary(tuple(distinct)[:most], mask_token, lowercase, max_tokens)
 
 
 def _words(

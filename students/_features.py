@@ -1,0 +1,3 @@
+class Features:
+    kind="features"
+def learn_features(*a): raise NotImplementedError
