@@ -77,7 +77,7 @@ def run(out: Path, seed: int = 0) -> list[Row]:
                 load_objective(loss),
                 folder,
                 Training(epochs=epochs, batch_size=32 if loss == "gold" else 128),
-                seed,
+                seed=seed,
                 progress=True,
             )
             rows.append(_student_row(f"student, {name}", student, folder, data / "test.tsv", out))
@@ -199,7 +199,7 @@ def _student_row(name: str, student: Student, folder: Path, test: Path, out: Pat
     found = evaluate(student, Source(test), LogitCache.open(out / "L-test"))
     rows = pa.Table.from_batches(list(read_rows(Source(test), student.task)))
     started = time.monotonic()
-    student.logits(rows)
+    student.outputs(rows)
     rate = len(rows) / (time.monotonic() - started)
     return Row(name, found["accuracy"], found["agreement"], _parameters(folder), _megabytes(folder), rate)
 

@@ -196,9 +196,7 @@ def _learn_encoding(transfer: TransferSet, cache: LogitCache | Ensemble, reading
     # Words that only the teacher knows keep its vector: few labelled texts leave most words of new texts unseen.
     more = teacher_words(cache.teacher_folder, reading.lowercase) if reading.vectors == "teacher" else ()
     texts = (table[name] for table in transfer.tables(task.inputs) for name in task.inputs)
-    return learn_vocabulary(
-        texts, transfer.mask_token, reading.lowercase, reading.most_words, more, reading.max_tokens
-    )
+    return learn_vocabulary(texts, transfer.mask_token, reading.lowercase, reading.most_words, more, reading.max_tokens)
 
 
 def _train_columns(
@@ -265,16 +263,13 @@ def _dev_columns(
         if table is None or not len(table):
             raise StillhouseError(f"{dev.path}: must hold at least one row, got none")
         gold, has_gold = no_gold(task, len(table))
-    found = {
-        **encoding.encode([table[name] for name in task.inputs]).columns(), "gold": gold, "has_gold": has_gold
-    }
+    columns = encoding.encode([table[name] for name in task.inputs]).columns()
+    found: dict[str, Array] = {**columns, "gold": gold, "has_gold": has_gold}
     keys = content_keys(task, table)
-    try:
-        teacher = cache.logits(keys, task) if isinstance(cache, Ensemble) or signal == "logits" else None
-        found["teacher"] = cache.signal(signal, keys) if teacher is None and isinstance(cache, LogitCache) else teacher
-    except StillhouseError:
-        if signal != "logits":
-            raise  # of an embedding there is nothing else to watch
+    if isinstance(cache, LogitCache) and signal != "logits":
+        return {**found, "teacher": cache.signal(signal, keys)}  # of an embedding there is nothing else to watch
+    with contextlib.suppress(StillhouseError):
+        found["teacher"] = cache.logits(keys, task)
     return found
 
 

@@ -1,3 +1,6 @@
 class Features:
-    kind="features"
-def learn_features(*a): raise NotImplementedError
+    kind = "features"
+
+
+def learn_features(*a):
+    raise NotImplementedError

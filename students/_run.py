@@ -63,20 +63,20 @@ class Run:
         )
         self.dtype = fast_dtype(training.dtype)
         self.steps_per_epoch = math.ceil(len(rows) / training.batch_size)
-        self.epoch, self.step, self.loss_sum = 0, 0, 0.0
+        self.epochs = training.epochs_for(len(rows))
+        self.epoch, self.step, self.loss_sum, self.seconds = 0, 0, 0.0, 0.0
         self.best_epoch, self.history = 0, list[dict[str, float]]()
         self.best: dict[str, Tensor] = {}
 
     def train_epoch(self, progress: bool, folder: Path, made_from: Mapping[str, Any]) -> None:
         """One pass over the rows, or what is left of it; a checkpoint every two minutes."""
-        title = f"epoch {self.epoch + 1}/{self.training.epochs}"
+        title = f"epoch {self.epoch + 1}/{self.epochs}"
         batches, seeds = self._batches()
         done = sum(map(len, batches[: self.step]))
-        saved = time.monotonic()
+        started = saved = time.monotonic()
+        before = self.seconds
         self.model.train()
-        bar = tqdm(
-            desc=title, total=len(self.rows), initial=done, unit=" rows", unit_scale=True, disable=not progress
-        )
+        bar = tqdm(desc=title, total=len(self.rows), initial=done, unit=" rows", unit_scale=True, disable=not progress)
         with bar, torch.random.fork_rng(devices=[]):
             while self.step < len(batches):
                 rows = batches[self.step]
@@ -87,6 +87,7 @@ class Run:
                 done += len(rows)
                 bar.update(len(rows))
                 bar.set_postfix(loss=f"{self.loss_sum / done:.4f}", refresh=False)
+                self.seconds = before + time.monotonic() - started
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self.checkpoint(folder, made_from)
                     saved = time.monotonic()
@@ -109,9 +110,9 @@ class Run:
         """Whether all epochs are done, or as many without a better one as patience allows."""
         patience = self.training.patience
         waited = patience is not None and self.epoch - self.best_epoch >= patience
-        return self.epoch >= self.training.epochs or waited
+        return self.epoch >= self.epochs or waited
 
-    def _batches(self) -> tuple[list[Rows], npt.NDArray[np.uint64]]:
+    def _batches(self) -> tuple[list[Rows], npt.NDArray[np.unsignedinteger[Any]]]:
         """Rows of one length together, as nearly as can be, in random order, every row once; and a seed for each."""
         random = np.random.default_rng((self.seed, self.epoch))
         shuffled = random.permutation(len(self.rows))
@@ -133,7 +134,7 @@ class Run:
             )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        rate = self.training.rate(number, self.training.epochs * self.steps_per_epoch)
+        rate = self.training.rate(number, self.epochs * self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
@@ -174,6 +175,7 @@ class Run:
             "epoch": self.epoch,
             "step": self.step,
             "loss_sum": self.loss_sum,
+            "seconds": self.seconds,
             "best_epoch": self.best_epoch,
             "history": self.history,
             "steps": steps,
@@ -212,7 +214,7 @@ class Run:
             self.words.first, self.words.second = tensors["moment.words.first"], tensors["moment.words.second"]
         self.dtype = fast_dtype(record["dtype"])
         self.epoch, self.step, self.loss_sum = record["epoch"], record["step"], record["loss_sum"]
-        self.best_epoch, self.history = record["best_epoch"], record["history"]
+        self.best_epoch, self.history, self.seconds = record["best_epoch"], record["history"], record["seconds"]
 
 
 def fast_dtype(name: str) -> torch.dtype:
@@ -228,9 +230,7 @@ def _distinct(sides: tuple[npt.NDArray[np.int64], ...]) -> tuple[npt.NDArray[np.
     flat = np.concatenate([[PAD], *(each.ravel() for each in sides)])
     words, places = np.unique(flat, return_inverse=True)
     ends = np.cumsum([each.size for each in sides])[:-1]
-    return words, [
-        part.reshape(each.shape) for part, each in zip(np.split(places[1:], ends), sides, strict=True)
-    ]
+    return words, [part.reshape(each.shape) for part, each in zip(np.split(places[1:], ends), sides, strict=True)]
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,9 +80,17 @@ def cosines(one: Embed, other: Embed, rows: pa.Table, other_rows: pa.Table) -> C
     for start in range(0, len(rows), _ROWS):
         u = one(rows.slice(start, _ROWS)).astype(np.float64)
         v = other(other_rows.slice(start, _ROWS)).astype(np.float64)
+        for each in (u, v):
+            check_finite("embedding", each)
         lengths = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
         found[start : start + _ROWS] = np.einsum("bh,bh->b", u, v) / np.where(lengths > 0, lengths, 1.0)
     return found
+
+
+def check_finite(who: str, outputs: npt.NDArray[np.floating[Any]]) -> None:
+    """Raises StillhouseError where outputs are no numbers: no figure would be one."""
+    if not np.isfinite(outputs).all():
+        raise StillhouseError(f"{who}: outputs must be finite, got nan or infinity: train it again")
 
 
 def _text_embeds(students: Mapping[str, Predictor]) -> dict[str, Embed]:

@@ -54,7 +54,7 @@ class TextModel(nn.Module):
     def forward(
         self, ids: Tensor, lengths: Tensor, other_ids: Tensor | None = None, other_lengths: Tensor | None = None
     ) -> Tensor:
-        """(B, outputs) of word ids, (B, T), padded at the end to the lengths, (B,) of at least 1; padding changes nothing."""
+        """(B, outputs) of word ids, (B, T), padded to lengths, (B,), of at least 1; padding changes nothing."""
         read = self._encode(ids, lengths)
         if other_ids is not None and other_lengths is not None:
             other = self._encode(other_ids, other_lengths)
@@ -68,7 +68,7 @@ class TextModel(nn.Module):
     def _encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         vectors = self.vectors(ids)
         if self.training and self.dropout.p:
-            # One draw for all words of a text (Gal and Ghahramani 2016, arXiv 1512.05287): a T-th of the random numbers.
+            # One draw for all words of a text, after Gal and Ghahramani 2016 (arXiv 1512.05287): fewer random numbers.
             vectors = vectors * self.dropout(vectors.new_ones(len(ids), 1, vectors.shape[2]))
         encoder = cast(TextEncoder, self.encoder)
         return encoder(vectors, None if _are_whole(ids, lengths) else lengths)
@@ -76,7 +76,7 @@ class TextModel(nn.Module):
 
 def _are_whole(ids: Tensor, lengths: Tensor) -> bool:
     """Whether no text is padded; while the network is being exported, that depends on texts to come."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+    if torch.compiler.is_compiling():
         return False
     return bool((lengths == ids.shape[1]).all())
 

@@ -80,7 +80,7 @@ class Texts:
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """(N,) tokens in each row."""
-        return np.sum([side.lengths for side in self.sides], axis=0)
+        return np.asarray(sum(side.lengths for side in self.sides))
 
     def batch(self, rows: Rows) -> tuple[Array, ...]:
         """Each text's ids, (B, T), padded at the end, and lengths, (B,)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from transferset import Task
@@ -22,6 +21,7 @@ class Bag:
     Source: the deep averaging network of Iyyer et al. 2015 (ACL, P15-1162), section 3, with one layer; they drop
     whole words, where this drops entries of vectors.
 
+    >>> import torch
     >>> from students._words import Vocabulary
     >>> task = Task("text", ("text",), classes=("no", "yes"))
     >>> model = Bag(hidden=4, vector_width=6).build(Vocabulary(("good", "film")), task, outputs=2)
@@ -56,6 +56,7 @@ class BagEncoder(nn.Module):
         self.width = vector_width
 
     def forward(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
+        """As ``TextEncoder``."""
         if lengths is None:
             return vectors.mean(1)
         known = vectors.masked_fill(is_padding(lengths, vectors.shape[1]), 0.0)

@@ -63,6 +63,7 @@ class BilstmEncoder(nn.Module):
         self.backwards = nn.LSTM(vector_width, width, batch_first=True)
 
     def forward(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
+        """As ``TextEncoder``."""
         if lengths is None:
             # The maximum does not mind in which order the states stand.
             states = torch.cat([_states(self.forwards, vectors), _states(self.backwards, vectors.flip(1))], dim=2)

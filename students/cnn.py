@@ -60,19 +60,20 @@ class CnnEncoder(nn.Module):
 
     def __init__(self, vector_width: int, filters: int, spans: range) -> None:
         super().__init__()
-        self.width = filters * len(spans)
+        self.width, self.spans = filters * len(spans), spans
         self.filters = nn.ModuleList(nn.Conv1d(vector_width, filters, span, padding=span - 1) for span in spans)
 
     def forward(self, vectors: Tensor, lengths: Tensor | None) -> Tensor:
+        """As ``TextEncoder``."""
         tokens = vectors.shape[1]
         if lengths is not None:
             vectors = vectors.masked_fill(is_padding(lengths, tokens), 0.0)
         found = []
-        for filters in self.filters:
+        for filters, span in zip(self.filters, self.spans, strict=True):
             answers = torch.relu(filters(vectors.transpose(1, 2)))
             if lengths is not None:
                 # As many places have a word under the filter as if the text ended here.
-                more = filters.kernel_size[0] - 1
+                more = span - 1
                 answers = answers.masked_fill(is_padding(lengths + more, tokens + more).transpose(1, 2), 0.0)
             found.append(answers.amax(2))
         return torch.cat(found, 1)

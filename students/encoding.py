@@ -19,8 +19,10 @@ Columns = Sequence[pa.Array | pa.ChunkedArray]
 class Inputs(Protocol):
     """N rows as numbers."""
 
-    #: What ``batch`` gives, in order, which is that of the network's ``forward``; the inputs of the ONNX file.
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What ``batch`` gives, in order, which is that of the network's ``forward``; the inputs of the ONNX file."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -12,13 +12,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transferset import Ensemble, LogitCache, Source, StillhouseError, Task, content_keys, read_rows
+from transferset.parameters import check_whole
 from transferset.tables import FeatureTypes
 
 from ._compare import Party, compare
 from ._cost import cost
 from ._gold import Targets, gold_targets
 from ._intervals import Counts, distinct_rows
-from ._similarity import likeness, nearness
+from ._similarity import check_finite, likeness, nearness
 from .calibration import calibration, divergence
 from .metrics import Logits, agreement_of, decisions, measure_of
 from .predict import Predictor
@@ -60,8 +61,8 @@ def evaluate(
     """
     students = {"student": student, **({"baseline": baseline} if baseline is not None else {})}
     _check_alike(students)
-    if resamples < 0:
-        raise StillhouseError(f"evaluate: resamples must be at least 0, got {resamples}")
+    check_whole("evaluate: resamples", resamples, 0)
+    check_whole("evaluate: seed", seed, 0)
     if pair is not None:
         rows, compared = _pairs(students, source, cache, label, pair)
     elif student.config.output == "embedding":
@@ -126,6 +127,7 @@ def _answers(
         tables[who] = read_labelled(source, own, student.config.encoding.types)
         order = [own.classes.index(name) for name in task.classes] or [0]
         logits[who] = student.outputs(tables[who])[:, order]
+        check_finite(who, logits[who])
     table = tables["student"]
     gold, _ = gold_targets(table[task.label], task)
     if cache is not None:

@@ -94,20 +94,32 @@ def _exported(network: nn.Module, example: Inputs) -> Any:
             arrays,
             input_names=list(example.names),
             output_names=[OUTPUT],
-            dynamic_shapes=_axes(example.names),
+            dynamic_shapes=tuple(dict.fromkeys(_axes(name), torch.export.Dim.DYNAMIC) for name in example.names),
             dynamo=True,
             verbose=False,
         )
     model = program.model_proto
+    _name_axes(model.graph, example.names)
     del model.graph.value_info[:]  # shapes that the exporter thought of, not all of which hold
     return model
 
 
-def _axes(names: Sequence[str]) -> tuple[dict[int, Any], ...]:
-    """Which axes of the inputs may be of any size: rows, and the tokens of ids."""
-    rows = torch.export.Dim("rows")
-    tokens = {"ids": torch.export.Dim("tokens"), "other_ids": torch.export.Dim("other_tokens")}
-    return tuple({0: rows, 1: tokens[name]} if name in tokens else {0: rows} for name in names)
+def _axes(name: str) -> tuple[int, ...]:
+    """Which axes of an input may be of any size: its rows, and the tokens of ids."""
+    return (0, 1) if name in ("ids", "other_ids") else (0,)
+
+
+def _name_axes(graph: Any, names: Sequence[str]) -> None:
+    """Gives the free axes names that say what they are, where the exporter numbered them."""
+    known: dict[str, str] = {}
+    for value, name in zip(graph.input, names, strict=True):
+        tokens = "other_tokens" if name.startswith("other") else "tokens"
+        for axis, meaning in zip(_axes(name), ("rows", tokens), strict=False):
+            known[value.type.tensor_type.shape.dim[axis].dim_param] = meaning
+    for value in (*graph.input, *graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param in known:
+                axis.dim_param = known[axis.dim_param]
 
 
 def _all(inputs: Inputs) -> tuple[Array, ...]:

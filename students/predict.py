@@ -89,9 +89,9 @@ def answers(student: Predictor, rows: pa.RecordBatch | pa.Table) -> Iterator[dic
     outputs, task = student.outputs(rows), student.config.task
     check_finite(outputs)
     if student.config.output == "embedding":
-        yield from ({"embedding": each} for each in outputs.tolist())
+        yield from ({"embedding": each.tolist()} for each in _shortest(outputs))
     elif task.target == "regression":
-        yield from ({"score": score} for score in _shortest(outputs[:, 0]))
+        yield from ({"score": score} for score in _shortest(outputs)[:, 0].tolist())
     else:
         named = _labels(outputs, task)
         for label, shares in zip(named, probabilities(outputs, task).tolist(), strict=True):
@@ -105,9 +105,10 @@ def _labels(outputs: npt.NDArray[np.float32], task: Task) -> Iterator[dict[str, 
     return ({"label": task.classes[place]} for place in decided)
 
 
-def _shortest(values: npt.NDArray[np.float32]) -> list[float]:
+def _shortest(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """The numbers with no more digits than tell them apart: 0.1 and not 0.10000000149011612."""
-    found: list[float] = pa.array(values).cast(pa.string()).cast(pa.float64()).to_pylist()
+    texts = pa.array(np.ascontiguousarray(values).reshape(-1)).cast(pa.string())
+    found: npt.NDArray[np.float64] = texts.cast(pa.float64()).to_numpy().reshape(values.shape)
     return found
 
 

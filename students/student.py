@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -82,7 +83,7 @@ class Student(OnHub):
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
-            for start, end in zip(bounds, bounds[1:], strict=False):
+            for start, end in pairwise(bounds):
                 rows = order[start:end]
                 found[rows] = self.model(*map(torch.from_numpy, inputs.batch(some[rows]))).numpy()
         self.model.train(was_training)
@@ -163,8 +164,6 @@ def architectures() -> dict[str, type[Any]]:
 def architecture_name(architecture: Architecture) -> str:
     """The name under which ``load_architecture`` finds it."""
     return type(architecture).__module__.rpartition(".")[2]
-
-
 
 
 def write_json(path: Path, value: Any, scratch: Path) -> None:

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from transferset import Ensemble, LogitCache, Source, StillhouseError, Task, TransferSet
@@ -22,11 +21,10 @@ from transferset.files import file_lock
 from transferset.parameters import check_at_least, describe
 
 from ._config import Config
-from ._dataset import Dataset, Examples, describe_sources, prepare, rows_to_train
+from ._dataset import Dataset, describe_sources, prepare
+from ._judge import Judge
 from ._run import Run
 from ._vectors import starting_table
-from .encoding import Rows
-from .metrics import agreement, main_metric, scores
 from .objectives import Objective
 from .reading import Reading
 from .student import Architecture, Student, architecture_name
@@ -101,16 +99,21 @@ def fit(
     With ``until`` it pauses after so many epochs: its checkpoint stays, and no student is saved yet.
     """
     made_from = describe_run(data.made_from, architecture, objective, training, seed)
-    judge = _Judge(data, objective, training, seed)
+    judge = Judge(data, objective, training, seed)
     student = _start(data, architecture, seed, made_from)
-    run = Run(student.model, training, objective, seed, data.train, judge.rows_left(data, objective, training))
+    run = Run(student.model, training, objective, seed, data.train, judge.rows_left)
     folder = out / "_checkpoint"
     run.resume(folder, made_from)
-    while not run.is_over() and run.epoch < (until or training.epochs):
+    while not run.is_over() and run.epoch < (until or run.epochs):
         run.train_epoch(progress, folder, made_from)
         run.note(judge.measure(student), judge.metric, judge.lower)
         run.checkpoint(folder, made_from)
-    metrics = {"history": run.history, "best_epoch": run.best_epoch}
+    metrics = {
+        "history": run.history,
+        "best_epoch": run.best_epoch,
+        "rows": len(judge.rows_left),
+        "seconds": round(run.seconds, 1),
+    }
     if run.is_over():
         student.model.load_state_dict(run.best)
         student.save(out, metrics)
@@ -155,96 +158,6 @@ def _start(data: Dataset, architecture: Architecture, seed: int, made_from: Mapp
             table.weight.copy_(torch.from_numpy(starting_table(words, data.known, data.vectors, width, seed)))
     name, sizes = architecture_name(architecture), describe(architecture)
     return Student(Config(data.task, data.encoding, name, sizes, data.signal, data.width, made_from), model)
-
-
-class _Judge:
-    """Measures a student on the dev file, or on rows that were held out of the transfer set."""
-
-    def __init__(self, data: Dataset, objective: Objective, training: Training, seed: int) -> None:
-        self.objective, self.task, self.signal = objective, data.task, data.signal
-        self.held = _held_out(data, training.holdout, seed)
-        self.examples: Examples | None = data.dev
-        self.rows: Rows = np.arange(len(data.dev.inputs)) if data.dev is not None else np.zeros(0, np.int64)
-        if data.dev is None and training.holdout:
-            self.examples, self.rows = data.train, np.flatnonzero(self.held & (data.copy == 0))
-            if not len(self.rows):
-                raise StillhouseError("train: holdout must hold out a row, got none: give a larger share")
-        self.metric = f"dev_{training.monitor}" if training.monitor else self._metric()
-        self.lower = self.metric == "dev_loss"
-        self._check(training)
-
-    def measure(self, student: Student) -> dict[str, float]:
-        """The metrics that there are labels or a teacher for."""
-        if self.examples is None:
-            return {}
-        outputs = student.run(self.examples.inputs, self.rows)
-        found: dict[str, float] = {}
-        teacher, gold, has_gold = self.examples.targets(self.rows)
-        if self.examples.teacher is not None or self.objective.needs_gold:
-            found["dev_loss"] = float(self.objective.loss(torch.from_numpy(outputs), teacher, gold, has_gold))
-        if self.signal == "embedding":
-            found["dev_cosine"] = float(torch.cosine_similarity(torch.from_numpy(outputs), teacher).mean())
-            return found
-        if has_gold.any():
-            there = has_gold.numpy()
-            measured = scores(outputs[there], gold.numpy()[there], self.task)
-            found |= {f"dev_{name}": value for name, value in measured.items()}
-        if self.examples.teacher is not None:
-            found["dev_agreement"] = agreement(outputs, teacher.numpy(), self.task)
-        return found
-
-    def rows_left(self, data: Dataset, objective: Objective, training: Training) -> Rows:
-        """The rows to train on: those asked for, but none whose source row is watched."""
-        rows = rows_to_train(data, objective.needs_gold, training.copies, training.augmenters)
-        left = rows if data.dev is not None else rows[~self.held[rows]]
-        if not len(left):
-            raise StillhouseError("train: holdout must leave rows to train on, got none")
-        return left
-
-    def _metric(self) -> str:
-        if self.signal == "embedding":
-            return "dev_cosine"
-        has_gold = self.examples is not None and self.examples.has_gold[self.rows].any()
-        return f"dev_{main_metric(self.task)}" if has_gold else "dev_agreement"
-
-    def _check(self, training: Training) -> None:
-        """A metric that will not be there is said now, and not after an epoch."""
-        if self.examples is None:
-            if training.patience is not None or training.monitor:
-                raise StillhouseError(
-                    "train: patience and monitor must have rows to watch, got none: give --dev FILE or --holdout SHARE"
-                )
-            return
-        known = set()
-        if self.examples.teacher is not None or self.objective.needs_gold:
-            known.add("dev_loss")
-        if self.signal == "embedding":
-            known.add("dev_cosine")
-        else:
-            if self.examples.has_gold[self.rows].any():
-                few = self.rows[self.examples.has_gold[self.rows]][:1]
-                gold = self.examples.gold[few]
-                known |= {f"dev_{name}" for name in scores(np.zeros((1, self.task.outputs), np.float32), gold, self.task)}
-            if self.examples.teacher is not None:
-                known.add("dev_agreement")
-        if self.metric not in known:
-            names = ", ".join(sorted(name.removeprefix("dev_") for name in known))
-            raise StillhouseError(
-                f"train: monitor must be one of {names}, got {self.metric.removeprefix('dev_')!r}"
-                + (
-                    ": for agreement and loss the cache must have the dev file's rows, label them too"
-                    if self.examples.teacher is None
-                    else ""
-                )
-            )
-
-
-def _held_out(data: Dataset, share: float, seed: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(N,) the rows of a share of the sources, so that no copy of a watched row is trained on."""
-    if not share or data.dev is not None:
-        return np.zeros(len(data.source), np.bool_)
-    sources = int(data.source.max(initial=-1)) + 1
-    return (np.random.default_rng((seed, 1)).random(sources) < share)[data.source]
 
 
 @contextmanager

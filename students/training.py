@@ -11,6 +11,8 @@ from transferset.parameters import check_at_least, check_share
 
 SCHEDULES = ("linear", "cosine", "constant")
 MONITORS = ("", "loss", "accuracy", "f1", "mcc", "pearson", "spearman", "agreement", "cosine")
+#: Without a wish: large sets are seen so often, small ones until so many steps are made.
+LEAST_EPOCHS, LEAST_STEPS = 4, 3_000
 DTYPES = ("auto", "float32", "bfloat16")
 
 
@@ -25,7 +27,7 @@ class Training:
         StillhouseError: a value out of range.
     """
 
-    epochs: Annotated[int, "passes over the transfer set"] = 4
+    epochs: Annotated[int | None, "passes over the rows  [default: 4, or as many as make 3,000 steps]"] = None
     batch_size: Annotated[int, "rows in a step"] = 256
     learning_rate: Annotated[float, "highest rate of Adam"] = 1e-3
     schedule: Annotated[str, "how the rate falls after the warm-up: linear, cosine, or constant"] = "linear"
@@ -58,6 +60,14 @@ class Training:
         for name, known in (("schedule", SCHEDULES), ("dtype", DTYPES), ("monitor", MONITORS)):
             if getattr(self, name) not in known:
                 raise unknown(f"train: {name}", getattr(self, name), [each for each in known if each])
+
+    def epochs_for(self, rows: int) -> int:
+        """The epochs over so many rows: those asked for, or enough for a small set too.
+
+        >>> Training().epochs_for(1_000_000), Training().epochs_for(10_000), Training(epochs=1).epochs_for(10)
+        (4, 75, 1)
+        """
+        return self.epochs or max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / math.ceil(rows / self.batch_size)))
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, from 0, of so many.

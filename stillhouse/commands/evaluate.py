@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from students import evaluate
+from students.evaluate import evaluate
 from students.predict import open_student
 from transferset import StillhouseError, open_cache
 

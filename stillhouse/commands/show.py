@@ -67,13 +67,14 @@ def _show_store(store: Store, as_json: bool) -> None:
 
 
 def _show_student(directory: str, as_json: bool) -> None:
-    from students import Student, architecture_name
+    from students import Student
 
     student = Student.load(directory)
+    config = student.config
     weights = sum(each.numel() for each in student.model.parameters())
-    table = student.model.vectors.weight.numel()  # type: ignore[union-attr, operator]
-    name = architecture_name(student.architecture)
-    about = {"task": student.task.to_json(), **student.made_from}
+    table = sum(each.numel() for name, each in student.model.named_parameters() if name == "vectors.weight")
+    name = config.student
+    about = {"task": config.task.to_json(), "output": config.output, **config.made_from}
     if as_json:
         counts = {"parameters": weights, "parameters_without_vectors": weights - table}
         click.echo(json.dumps({"kind": "student", "architecture": name, **counts, **about}))

@@ -10,8 +10,15 @@ from students import OWN_FILES, Reading, Training, architectures, load_architect
 from transferset import TransferSet, open_cache
 from transferset.parameters import build, check_owned, parameters
 
-from ._options import dataclass_options, given_parameters, kinds_options, out_options, read_source, replacing
-from ._options import source_options
+from ._options import (
+    dataclass_options,
+    given_parameters,
+    kinds_options,
+    out_options,
+    read_source,
+    replacing,
+    source_options,
+)
 
 _STUDENTS = {name: parameters(cls) for name, cls in architectures().items()}
 _LOSSES = {name: parameters(cls) for name, cls in objectives().items()}

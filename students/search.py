@@ -1,0 +1,125 @@
+"""Trains many students from one transfer set and one cache, which are read once.
+
+Each student is trained by one of several processes of few threads: two small students side by side use two cores
+better than both do one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from xxhash import xxh3_64_hexdigest
+
+from transferset import Ensemble, LogitCache, Source, StillhouseError, TransferSet
+from transferset.files import file_lock, whole_file
+from transferset.parameters import check_at_least
+
+from ._dataset import describe_sources, open_dataset, prepare
+from ._halving import halved
+from ._judge import Judge
+from ._pool import Pool, Record
+from ._results import results
+from .grid import Candidate
+from .trainer import check_fit
+
+
+def sweep(
+    transfer: TransferSet,
+    cache: LogitCache | Ensemble,
+    chosen: Sequence[Candidate],
+    out: Path | str,
+    dev: Source | None = None,
+    dev_label: str | None = None,
+    test: Source | None = None,
+    halving: int | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+) -> list[Record]:
+    """The students of a sweep, each in a directory of its own in ``out``, and ``results.parquet``, a row for each.
+
+    The best is first, by the dev metric where rows are watched. A student that is there already is not trained again,
+    and an interrupted one goes on from its checkpoint, so the same call resumes a sweep, and one with more candidates
+    adds to it. With ``halving``, say 3, all are trained for a few epochs, the best third goes on for three times as
+    many, and so on to the end. ``workers`` are as many processes as cores by default; ``test`` is a labelled file that
+    every finished student is measured on.
+
+    Raises:
+        StillhouseError: no candidates, candidates that do not fit the task, halving without rows to watch or with
+            different metrics; ``out`` holds something else. A candidate that fails is a record that says why.
+
+    Source: successive halving, Jamieson and Talwalkar 2016 (arXiv 1502.07943).
+    """
+    out = Path(out)
+    if not chosen:
+        raise StillhouseError("sweep: must have students to train, got none")
+    for each in chosen:
+        check_fit(each.architecture, each.objective, transfer.task)
+    if halving is not None:
+        check_at_least("sweep: halving", halving, 2)
+    workers = workers if workers is not None else os.cpu_count() or 1
+    check_at_least("sweep: workers", workers, 1)
+    _check_place(out)
+    with file_lock(out / "_sweep" / "lock", "exclusive"):
+        folders = _datasets(out, chosen, transfer, cache, dev, dev_label, progress)
+        judges = {each.name: _judge(each, folders[each.name]) for each in chosen}
+        metric, lower = _metric(judges.values())
+        if halving is not None and metric is None:
+            raise StillhouseError(
+                "sweep: halving must have rows to watch and one dev metric for all students, got others: give"
+                " --dev FILE or holdout, and one monitor"
+            )
+        with Pool(out, folders, min(workers, len(chosen)), progress) as pool:
+            if halving is None or metric is None:
+                records = pool.train(chosen)
+            else:
+                epochs = {each.name: each.training.epochs_for(len(judges[each.name].rows_left)) for each in chosen}
+                records = halved(pool, chosen, epochs, halving, metric, lower)
+        table = results(out, records, test, metric, lower)
+        with whole_file(out / "results.parquet") as file:
+            pq.write_table(table, file)
+    ranked = table["name"].to_pylist()
+    return sorted(records, key=lambda record: ranked.index(record.name))
+
+
+def _check_place(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise StillhouseError(f"{out}: must be a directory, got a file")
+    if out.is_dir() and not (out / "_sweep").is_dir() and any(out.iterdir()):
+        raise StillhouseError(f"{out}: must be empty or a sweep's directory, got {min(out.iterdir()).name!r} in it")
+
+
+def _datasets(
+    out: Path,
+    chosen: Sequence[Candidate],
+    transfer: TransferSet,
+    cache: LogitCache | Ensemble,
+    dev: Source | None,
+    dev_label: str | None,
+    progress: bool,
+) -> dict[str, Path]:
+    """The folder of the data set that each candidate is trained on, by its name; those that read alike share one."""
+    folders: dict[str, Path] = {}
+    made: set[Path] = set()
+    for each in chosen:
+        signal = each.objective.signal
+        about = json.dumps(describe_sources(transfer, cache, each.reading, signal, dev, dev_label))
+        folder = out / "_sweep" / f"data-{xxh3_64_hexdigest(about.encode())[:10]}"
+        if folder not in made:
+            prepare(folder, transfer, cache, each.reading, signal, dev, dev_label, progress)
+            made.add(folder)
+        folders[each.name] = folder
+    return folders
+
+
+def _judge(candidate: Candidate, folder: Path) -> Judge:
+    return Judge(open_dataset(folder), candidate.objective, candidate.training, candidate.seed)
+
+
+def _metric(judges: Iterable[Judge]) -> tuple[str | None, bool]:
+    """The dev metric that all are ranked by, and whether less is better; None where there is no such metric."""
+    metrics = {(judge.metric, judge.lower) if judge.examples is not None else (None, False) for judge in judges}
+    return metrics.pop() if len(metrics) == 1 else (None, False)

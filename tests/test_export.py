@@ -1,0 +1,287 @@
+"""Export to ONNX: one file that says what torch says, for any rows, or one line and no file."""
+
+import copy
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import one_line_error, stillhouse
+from tiny_students import make_student, rows_of
+from torch import nn
+
+from students import architectures
+from students._recurrent import with_operators
+from students._samples import samples
+from students.export import export, to_onnx
+from students.onnx_student import OnnxStudent
+from transferset import StillhouseError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+EVERY = [
+    (name, kind, "logits")
+    for name, architecture in sorted(architectures().items())
+    for kind in architecture.kinds
+    if kind != "features"
+]
+
+AXES = {
+    "ids": ["rows", "tokens"],
+    "lengths": ["rows"],
+    "other_ids": ["rows", "other_tokens"],
+    "other_lengths": ["rows"],
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A student with its ONNX file, made when it is first asked for."""
+    made = {}
+
+    def make(*which):
+        if which not in made:
+            student, file = make_student(*which[:2], output=which[2]), tmp_path_factory.mktemp("onnx") / "S.onnx"
+            assert export(student, file) < 1e-5
+            made[which] = student, file
+        return made[which]
+
+    return make
+
+
+@pytest.mark.parametrize("rows", [1, 64])
+@pytest.mark.parametrize("tokens", [1, 2, 17, 128])
+@pytest.mark.parametrize("which", [*EVERY, ("bag", "text", "embedding")], ids="-".join)
+def test_every_student_says_in_onnx_what_it_says_in_torch(exported, which, tokens, rows):
+    student, file = exported(*which)
+    inputs = samples(student.encoding, student.task, rows, tokens)
+    assert len(inputs) == rows
+    assert inputs.sides[0].lengths.max() == tokens
+    arrays = inputs.batch(np.arange(rows))
+    found = OnnxStudent.load(file, 1).answer(inputs.names, arrays)
+    with torch.inference_mode():
+        wanted = student.model.eval()(*map(torch.from_numpy, arrays)).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert rows == 1 or wanted.std(axis=0).min() > 0.01, "rows that do not differ show nothing"
+
+
+@pytest.mark.parametrize("which", EVERY, ids="-".join)
+def test_rows_are_read_from_one_file_alone(exported, which, tmp_path):
+    student, file = exported(*which)
+    alone = tmp_path / "elsewhere" / "student.onnx"
+    alone.parent.mkdir()
+    alone.write_bytes(file.read_bytes())
+    loaded = OnnxStudent.load(alone)
+    assert loaded.config == student.config
+    rows = rows_of(student.task, ["good film", "", "the plot " * 200, "bad", "[MASK] unheard"])
+    np.testing.assert_allclose(loaded.outputs(rows), student.outputs(rows), atol=1e-4)
+
+
+@pytest.mark.parametrize("which", EVERY, ids="-".join)
+def test_the_graph_has_the_names_and_free_axes_that_are_promised(exported, which):
+    student, file = exported(*which)
+    graph = onnx.load(file).graph
+    names = samples(student.encoding, student.task, 2, 3).names
+    assert tuple(each.name for each in graph.input) == names
+    assert [each.name for each in graph.output] == ["outputs"]
+    axes = {each.name: [axis.dim_param for axis in each.type.tensor_type.shape.dim] for each in graph.input}
+    assert axes == {name: AXES[name] for name in names}
+    assert [axis.dim_param or axis.dim_value for axis in graph.output[0].type.tensor_type.shape.dim] == [
+        "rows",
+        student.config.width,
+    ]
+    onnx.checker.check_model(onnx.load(file), full_check=True)
+
+
+def test_a_student_of_short_texts_is_compared_on_short_texts(tmp_path):
+    student = make_student("bilstm", max_tokens=4)
+    assert samples(student.encoding, student.task, 5, 128).sides[0].lengths.max() == 4
+    assert export(student, tmp_path / "S.onnx") < 1e-5
+
+
+def test_exporting_leaves_the_student_and_the_generator_as_they_were(tmp_path):
+    student = make_student("bilstm")
+    student.model.train()
+    before, state = copy.deepcopy(student.model.state_dict()), torch.get_rng_state()
+    export(student, tmp_path / "S.onnx")
+    assert student.model.training
+    assert list(student.model.state_dict()) == list(before)
+    assert all(torch.equal(each, before[name]) for name, each in student.model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert "forward" not in vars(student.model.encoder.forwards)
+
+
+def test_it_says_nothing_on_its_own(tmp_path, capfd):
+    export(make_student("bilstm"), tmp_path / "S.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
+class Recurrent(nn.Module):
+    """A network of someone else's: layers of every kind, states that are given and states that are read."""
+
+    def __init__(self, kind, layers, bidirectional, bias, batch_first, outputs):
+        super().__init__()
+        self.vectors = nn.Embedding(12, 6)
+        self.batch_first = batch_first
+        self.recurrent = kind(6, 5, layers, bias, batch_first, bidirectional=bidirectional)
+        self.start = nn.Parameter(torch.randn(layers * (1 + bidirectional), 1, 5))
+        self.output = nn.Linear(5 * (2 + bidirectional), outputs)
+
+    def forward(self, ids, lengths):
+        vectors = self.vectors(ids)
+        state = self.start.expand(-1, ids.shape[0], -1).contiguous()
+        gru = isinstance(self.recurrent, nn.GRU)
+        found, last = self.recurrent(
+            vectors if self.batch_first else vectors.transpose(0, 1), state if gru else (state, -state)
+        )
+        states = found if self.batch_first else found.transpose(0, 1)
+        last_cell = last[-1] if gru else last[1][-1]
+        return self.output(torch.cat([states[:, -1], last_cell], 1)) / lengths[:, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers", "bidirectional", "bias", "batch_first"),
+    [(nn.LSTM, 2, True, True, False), (nn.LSTM, 1, False, False, True), (nn.GRU, 2, True, True, True)],
+)
+def test_recurrent_layers_of_any_make_are_exported(tmp_path, kind, layers, bidirectional, bias, batch_first):
+    student = make_student()
+    torch.manual_seed(1)
+    student.model = Recurrent(kind, layers, bidirectional, bias, batch_first, student.config.width)
+    assert export(student, tmp_path / "S.onnx") < 1e-5
+    nodes = [each.op_type for each in onnx.load(tmp_path / "S.onnx").graph.node]
+    assert nodes.count(kind.__name__) == layers
+    assert len(nodes) < 60, "no step of the example is written out"
+
+
+class Placed(nn.Module):
+    """A network of someone else's with a vector for each place, and so for no more places than texts have."""
+
+    def __init__(self, places, outputs):
+        super().__init__()
+        self.vectors, self.places = nn.Embedding(12, 8), nn.Embedding(places, 8)
+        self.output = nn.Linear(8, outputs)
+
+    def forward(self, ids, lengths):
+        steps = torch.arange(ids.shape[1])
+        vectors = (self.vectors(ids) + self.places.weight[: ids.shape[1]]) * (steps < lengths[:, None])[:, :, None]
+        return self.output(vectors.sum(1))
+
+
+def test_a_network_that_takes_only_short_texts_is_exported(tmp_path):
+    student = make_student(max_tokens=20)
+    student.model = Placed(20, student.config.width)
+    assert export(student, tmp_path / "S.onnx") < 1e-5
+
+
+class Network(nn.Module):
+    """A network that calls a function."""
+
+    def __init__(self, function, outputs=3):
+        super().__init__()
+        self.vectors = nn.Embedding(12, outputs)
+        self.function = function
+
+    def forward(self, ids, lengths):
+        return self.function(self.vectors(ids), lengths)
+
+
+def another_in_onnx(vectors, lengths):
+    return vectors.sum(1) * (2.0 if torch.compiler.is_exporting() else 1.0)
+
+
+def another_for_long_texts(vectors, lengths):
+    return vectors.sum(1) if torch.compiler.is_exporting() or vectors.shape[1] < 100 else vectors.sum(1) + 1
+
+
+def of_another_length(vectors, lengths):
+    return vectors[:, :7].reshape(-1, 21)[:, :3] if vectors.shape[1] == 7 else vectors.sum(1)
+
+
+def packed(vectors, lengths):
+    return nn.utils.rnn.pack_padded_sequence(vectors, lengths, True, False).data[: len(lengths)]
+
+
+def not_a_number(vectors, lengths):
+    return vectors.sum(1) / (lengths[:, None] - lengths[:, None])
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (another_in_onnx, "onnx: an exported student must say what it says in torch, got a difference of 0.5"),
+        (another_for_long_texts, "onnx: an exported student must say what it says in torch, got a difference of 0."),
+        (not_a_number, "onnx: an exported student must say what it says in torch, got a difference of nan"),
+        (of_another_length, "onnx: a student must be exportable by torch.onnx, got: "),
+        (packed, "onnx: a student must be exportable by torch.onnx, got: "),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line_and_no_file(tmp_path, function, says):
+    student = make_student()
+    student.model = Network(function)
+    with pytest.raises(StillhouseError) as error:
+        export(student, tmp_path / "S.onnx")
+    assert str(error.value).startswith(says)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_lstm_with_projections_is_refused():
+    student = make_student()
+    student.model = nn.ModuleDict({"lstm": nn.LSTM(4, 4, proj_size=2)})
+    with pytest.raises(StillhouseError, match="must have no projection, got proj_size=2"):
+        to_onnx(student)
+
+
+def test_a_packed_sequence_is_refused_by_name():
+    layer = with_operators(nn.LSTM(2, 2))
+    with pytest.raises(StillhouseError, match="a packed sequence cannot be exported"):
+        layer(nn.utils.rnn.pack_padded_sequence(torch.zeros(3, 1, 2), torch.tensor([2])))
+
+
+def test_a_file_is_replaced_only_by_force_and_only_by_a_whole_one(tmp_path):
+    file = tmp_path / "S.onnx"
+    file.write_bytes(b"mine")
+    with pytest.raises(StillhouseError, match="must not be there yet, got a file: use --force"):
+        export(make_student(), file)
+    broken = make_student()
+    broken.model = Network(another_in_onnx)
+    with pytest.raises(StillhouseError):
+        export(broken, file, force=True)
+    assert file.read_bytes() == b"mine"
+    export(make_student(), file, force=True)
+    assert OnnxStudent.load(file).config == make_student().config
+    assert [each.name for each in tmp_path.iterdir()] == ["S.onnx"]
+
+
+def test_a_directory_is_no_file(tmp_path):
+    with pytest.raises(StillhouseError, match="must be a file, got a directory"):
+        export(make_student(), tmp_path, force=True)
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_gives_the_line_that_installs_it(monkeypatch, package):
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(StillhouseError, match=rf"{package} must be installed: run `pip install 'stillhouse\[onnx\]'`"):
+        to_onnx(make_student())
+
+
+def test_a_student_that_protobuf_cannot_hold_is_refused():
+    student = make_student()
+    student.model = nn.Embedding(2**21, 2**9, device="meta")
+    with pytest.raises(StillhouseError, match=r"must be smaller than 2 GiB, got 4\.0 GiB"):
+        to_onnx(student)
+
+
+def test_the_command_exports_and_refuses_in_one_line(tmp_path):
+    make_student("bilstm").save(tmp_path / "S", {})
+    done = stillhouse("export", tmp_path / "S", "--onnx", tmp_path / "S.onnx")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    assert b"S.onnx: 0.0 MB, differs from torch by at most " in done.stdout
+    assert "must not be there yet" in one_line_error(
+        stillhouse("export", tmp_path / "S", "--onnx", tmp_path / "S.onnx")
+    )
+    assert "must be a student's directory" in one_line_error(
+        stillhouse("export", tmp_path / "none", "--onnx", tmp_path / "T.onnx")
+    )
+    assert not (tmp_path / "T.onnx").exists()
