@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .evaluate import evaluate
 from .objectives import Objective, load_objective, objectives
 
 if TYPE_CHECKING:
-    from .evaluate import evaluate
     from .predict import answers
     from .reading import Reading
     from .student import Architecture, Student, architecture_name, architectures, load_architecture
@@ -27,7 +27,6 @@ _HOME = {
     "answers": "predict",
     "architecture_name": "student",
     "architectures": "student",
-    "evaluate": "evaluate",
     "load_architecture": "student",
     "train": "trainer",
 }

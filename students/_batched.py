@@ -19,17 +19,17 @@ Apply = Callable[[Callable[[Rows], Outputs], Iterable[Rows]], Iterable[Outputs]]
 
 
 def outputs_of(
-    inputs: Inputs, width: int, batch_tokens: int, answer: Callable[..., Any], apply: Apply = map
+    inputs: Inputs, rows: Rows, width: int, batch_tokens: int, answer: Callable[..., Any], apply: Apply = map
 ) -> Outputs:
-    """(N, width) what a network gives N rows, of its ``answer`` (B, width) to what ``Inputs.batch`` gives."""
-    order, bounds = plan_batches(np.maximum(inputs.lengths, 1).astype(np.int32), batch_tokens)
-    found = np.zeros((len(inputs), width), np.float32)
+    """(B, width) what a network gives some rows, of its ``answer`` (B, width) to what ``Inputs.batch`` gives."""
+    order, bounds = plan_batches(np.maximum(inputs.lengths[rows], 1).astype(np.int32), batch_tokens)
+    found = np.zeros((len(rows), width), np.float32)
     batches = [order[start:end] for start, end in pairwise(bounds)]
 
-    def answered(rows: Rows) -> Outputs:
-        arrays: tuple[Array, ...] = inputs.batch(rows)
+    def answered(places: Rows) -> Outputs:
+        arrays: tuple[Array, ...] = inputs.batch(rows[places])
         return np.asarray(answer(*arrays))
 
-    for rows, outputs in zip(batches, apply(answered, batches), strict=True):
-        found[rows] = outputs
+    for places, outputs in zip(batches, apply(answered, batches), strict=True):
+        found[places] = outputs
     return found

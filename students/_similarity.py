@@ -22,31 +22,22 @@ Cosines = npt.NDArray[np.float64]
 Embed = Callable[[pa.Table], npt.NDArray[np.float32]]
 
 
-def teacher_embed(cache: LogitCache | Ensemble, task: Task) -> Embed:
-    """What a cache holds of rows.
-
-    Raises:
-        StillhouseError: a cache without embeddings; when called, one without some of the rows.
-    """
-    cache.check_signals(["embedding"])
-    reader = cache.reader(["embedding"])
-    return lambda rows: reader.rows(content_keys(task, rows))["embedding"]
-
-
-def nearness(students: Mapping[str, Predictor], cache: LogitCache | Ensemble, rows: pa.Table) -> dict[str, Party]:
-    """The mean ``cosine`` between each student's embeddings of B rows and the teacher's.
+def nearness(
+    students: Mapping[str, Predictor], cache: LogitCache | Ensemble, rows: Mapping[str, pa.Table]
+) -> dict[str, Party]:
+    """The mean ``cosine`` between each student's embeddings of its B rows and the teacher's.
 
     Raises:
         StillhouseError: a cache without the rows' embeddings, or of another width.
     """
-    found = {}
+    teacher, found = _teacher(cache), {}
     for who, student in students.items():
-        teacher, width = teacher_embed(cache, student.config.task), cache.widths["embedding"]
-        if student.config.width != width:
-            raise StillhouseError(
-                f"{who}: must be as wide as the teacher's embedding, {width}, got {student.config.width}"
-            )
-        found[who] = Party([_mean("cosine", cosines(student.outputs, teacher, rows, rows))])
+        if student.config.width != cache.widths["embedding"]:
+            width = f"{cache.widths['embedding']}, got {student.config.width}"
+            raise StillhouseError(f"{who}: must be as wide as the teacher's embedding, {width}")
+        found[who] = Party(
+            [_mean("cosine", cosines(student.outputs, teacher(student.config.task), rows[who], rows[who]))]
+        )
     return found
 
 
@@ -69,7 +60,7 @@ def likeness(
     one, other = (pa.table({"text": side}) for side in sides)
     found = {who: cosines(embed, embed, one, other) for who, embed in _text_embeds(students).items()}
     if cache is not None:
-        teacher = teacher_embed(cache, Task("text", ("text",)))
+        teacher = _teacher(cache)(Task("text", ("text",)))
         found["teacher"] = cosines(teacher, teacher, one, other)
     return {who: Party(_of_likeness(each, gold, found.get("teacher"))) for who, each in found.items()}
 
@@ -91,6 +82,12 @@ def check_finite(who: str, outputs: npt.NDArray[np.floating[Any]]) -> None:
     """Raises StillhouseError where outputs are no numbers: no figure would be one."""
     if not np.isfinite(outputs).all():
         raise StillhouseError(f"{who}: outputs must be finite, got nan or infinity: train it again")
+
+
+def _teacher(cache: LogitCache | Ensemble) -> Callable[[Task], Embed]:
+    """What a cache holds of the rows of a task; raises StillhouseError where it has no embeddings."""
+    reader = cache.reader(["embedding"])
+    return lambda task: lambda rows: reader.rows(content_keys(task, rows))["embedding"]
 
 
 def _text_embeds(students: Mapping[str, Predictor]) -> dict[str, Embed]:

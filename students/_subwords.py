@@ -35,8 +35,13 @@ class Subwords:
         tokenizer.no_padding()
         return tokenizer
 
+    @cached_property
+    def _last(self) -> int:
+        # Some tokenizers leave numbers out, so how many pieces there are says less.
+        return max(self.tokenizer.get_vocab().values(), default=-1)
+
     def __len__(self) -> int:
-        return 1 + int(self.tokenizer.get_vocab_size())
+        return self._last + 2
 
     def encode(self, columns: Columns) -> Texts:
         """N rows of one text or two; what comes after ``max_tokens`` pieces is cut off."""

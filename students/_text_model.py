@@ -39,7 +39,7 @@ class TextModel(nn.Module):
 
     Of a pair with encodings u and v the layers read [u, v, |u - v|, u * v].
 
-    Source: Tang et al. 2019 (arXiv 1903.12136), section 3.2, after Conneau et al. 2017 (arXiv 1705.02364).
+    Source: Tang et al. 2019 (arXiv 1903.12136), section 3.1, after Conneau et al. 2017 (arXiv 1705.02364).
     """
 
     def __init__(self, size: TextSizes, encoder: nn.Module, words: int, task: Task, outputs: int) -> None:

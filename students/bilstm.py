@@ -20,7 +20,7 @@ from .encoding import Encoding
 class Bilstm:
     """One bidirectional LSTM layer; the largest value of each unit over the words goes through a hidden layer.
 
-    Source: Tang et al. 2019 (arXiv 1903.12136), section 3.2: 150 units each way, ReLU layer of 400, word vectors of
+    Source: Tang et al. 2019 (arXiv 1903.12136), section 3.1: 150 units each way, ReLU layer of 400, word vectors of
     width 300; for pairs the same network reads both texts. They read the two last states, where this takes the maximum
     over the words (Conneau et al. 2017, arXiv 1705.02364, section 3.2.2), which was measured to come closer to the
     teacher; and they feed two copies of the vectors, one frozen, where here there is one, trained.

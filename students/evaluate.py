@@ -156,10 +156,11 @@ def _embeddings(students: Mapping[str, Predictor], source: Source, cache: Cache 
             "evaluate: a student of embeddings must have a teacher to be measured by, or pairs of texts: give --cache,"
             " or --text COLUMN, --text-pair COLUMN and --label COLUMN"
         )
-    student = students["student"]
-    rows = _read(source, replace(student.config.task, label=None), student.config.encoding.types)
-    parties = nearness(students, cache, rows)
-    return rows, (parties, _once(rows))
+    rows = {
+        who: _read(source, replace(student.config.task, label=None), student.config.encoding.types)
+        for who, student in students.items()
+    }
+    return rows["student"], (nearness(students, cache, rows), _once(rows["student"]))
 
 
 def _pairs(

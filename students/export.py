@@ -148,8 +148,9 @@ def _difference(model: nn.Module, exported: OnnxStudent, inputs: Inputs) -> floa
     arrays = _all(inputs)
     with torch.inference_mode():
         wanted = model(*_tensors(arrays)).numpy()
-    scale = max(1.0, float(np.abs(wanted).max()))
-    return float(np.abs(wanted - exported.answer(inputs.names, arrays)).max()) / scale
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(wanted - exported.answer(inputs.names, arrays)).max()
+    return float(distance) / max(1.0, float(np.abs(wanted).max()))
 
 
 def _check_installed() -> None:

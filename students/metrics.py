@@ -57,7 +57,11 @@ def once(measure: Measure, rows: int) -> dict[str, float]:
 
 
 def decisions(logits: Logits, task: Task) -> Decisions:
-    """What logits, (B, C), decide: the class of the largest, flags of those above 0, or for regression the score."""
+    """What logits, (B, C), decide: the class of the largest, flags of those above 0, or for regression the score.
+
+    >>> decisions(np.array([[2, 1], [0, 3]], np.float32), Task("text", ("a",), "b", classes=("no", "yes"))).tolist()
+    [0, 1]
+    """
     if task.target == "regression":
         return logits[:, 0].astype(np.float64)
     return logits > 0 if task.target == "multilabel" else logits.argmax(1)
@@ -127,13 +131,18 @@ def _of_scores(decided: Decisions, gold: npt.NDArray[np.float64]) -> Measure:
 
 
 def pearson(one: Decisions, other: Decisions) -> Callable[[Weights], Values]:
-    """The correlation of two rows of numbers, both (B,), as a function of weights, (R, B); 0 with a constant."""
+    """The correlation of two rows of numbers, both (B,), as a function of weights, (R, B); 0 with a constant.
+
+    >>> correlation = pearson(np.array([1.0, 2.0, 9.0]), np.array([5.0, 6.0, 0.0]))
+    >>> correlation(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])).round(6).tolist()
+    [1.0, -1.0]
+    """
     x, y = _centred(one), _centred(other)
     columns = np.stack([x, y, x * x, y * y, x * y], 1)
 
     def measure(weights: Weights) -> Values:
         rows, (x, y, xx, yy, xy) = weights.sum(1), (weights @ columns).T
-        return _divided(xy - x * y / rows, np.sqrt(_spread(x, xx, rows) * _spread(y, yy, rows)))
+        return _correlation(xy - x * y / rows, _spread(x, xx, rows) * _spread(y, yy, rows))
 
     return measure
 
@@ -146,7 +155,7 @@ def spearman(one: Decisions, other: Decisions) -> Callable[[Weights], Values]:
         x, y = (_ranks(weights, each) for each in groups)
         weighted = weights * x
         xy, xx = (np.einsum("rb,rb->r", weighted, each) for each in (y, x))
-        return _divided(xy, np.sqrt(xx * np.einsum("rb,rb,rb->r", weights, y, y)))
+        return _correlation(xy, xx * np.einsum("rb,rb,rb->r", weights, y, y))
 
     return measure
 
@@ -162,6 +171,10 @@ def _spread(total: Values, squares: Values, rows: Values) -> Values:
     """Squared distances from the mean; 0 where only rounding is left, with which a correlation would mean nothing."""
     spread = squares - total**2 / rows
     return np.where(spread > np.maximum(1e-24 * rows, 1e-12 * squares), spread, 0.0)
+
+
+def _correlation(product: Values, spreads: Values) -> Values:
+    return np.clip(_divided(product, np.sqrt(spreads)), -1, 1)
 
 
 def _ranks(weights: Weights, group: npt.NDArray[np.intp]) -> Weights:

@@ -69,10 +69,11 @@ class OnnxStudent:
         def answer(*arrays: Array) -> Array:
             return self.answer(inputs.names, arrays)
 
+        rows, width = np.arange(len(inputs)), self.config.width
         if self.threads == 1 or len(inputs) == 1:
-            return outputs_of(inputs, self.config.width, BATCH_TOKENS, answer)
+            return outputs_of(inputs, rows, width, BATCH_TOKENS, answer)
         with ThreadPoolExecutor(self.threads) as pool:
-            return outputs_of(inputs, self.config.width, BATCH_TOKENS, answer, pool.map)
+            return outputs_of(inputs, rows, width, BATCH_TOKENS, answer, pool.map)
 
     def answer(self, names: tuple[str, ...], arrays: tuple[Array, ...]) -> Outputs:
         """(B, C) of one batch, as ``Inputs.batch`` gives it, in the thread that asks."""
@@ -104,7 +105,7 @@ class OnnxStudent:
             check_whole("threads", threads, 1)
         session = _session(model, where)
         config = _config(session.get_modelmeta().custom_metadata_map, where)
-        return cls(config, session, threads or len(os.sched_getaffinity(0)))
+        return cls(config, session, threads or os.cpu_count() or 1)
 
 
 def check_installed() -> None:

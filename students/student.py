@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -20,10 +19,10 @@ from torch import Tensor, nn
 from xxhash import xxh3_128_hexdigest
 
 from transferset import StillhouseError, Task, unknown
-from transferset.batches import plan_batches
 from transferset.files import write_file
 from transferset.parameters import build, discover
 
+from ._batched import outputs_of
 from ._card import card
 from ._config import ENCODING_FILES, Config
 from ._hub import OnHub
@@ -77,15 +76,16 @@ class Student(OnHub):
 
     def run(self, inputs: Inputs, some: Rows | None = None) -> npt.NDArray[np.float32]:
         """The logits or embeddings, (B, C), of B rows that the encoding has encoded: of all, or of ``some``."""
-        some = np.arange(len(inputs)) if some is None else some
-        order, bounds = plan_batches(np.maximum(inputs.lengths[some], 1).astype(np.int32), BATCH_TOKENS)
-        found = np.zeros((len(some), self.config.width), np.float32)
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
-            for start, end in pairwise(bounds):
-                rows = order[start:end]
-                found[rows] = self.model(*map(torch.from_numpy, inputs.batch(some[rows]))).numpy()
+            found = outputs_of(
+                inputs,
+                np.arange(len(inputs)) if some is None else some,
+                self.config.width,
+                BATCH_TOKENS,
+                lambda *arrays: self.model(*map(torch.from_numpy, arrays)).numpy(),
+            )
         self.model.train(was_training)
         return found
 

@@ -68,6 +68,19 @@ def test_one_label_is_measured_as_sklearn_does(task):
         assert found["brier"] == pytest.approx(2 * sk.brier_score_loss(gold, shares[:, 1]))
 
 
+def test_low_confidence_has_bins_of_its_own():
+    task = Task("text", ("a",), "b", classes=tuple(map(str, range(40))))
+    logits, _, _ = rows_of(task, 500)
+    shares = softmax(logits.astype(np.float64) / 4, axis=1)
+    confidence, decided = shares.max(1), shares.argmax(1)
+    assert (confidence < 1 / 15).any()
+    assert ((confidence > 1 / 15) & (confidence < 2 / 15)).any()
+    # Right where confidence is lowest and wrong elsewhere: in one bin these would cancel.
+    gold = np.where(confidence < 1 / 15, decided, (decided + 1) % 40)
+    expected = by_loop(confidence, decided == gold)
+    assert calibration(logits / 4, gold, task)["ece"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_several_labels_are_questions_of_their_own():
     logits, _, gold = rows_of(SEVERAL)
     shares, wanted = expit(logits.astype(np.float64)).ravel(), gold.ravel()

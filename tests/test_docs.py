@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 
 from augment import load_recipe
 from augment.recipe import published
+from students import architectures, objectives
+from students.grid import candidates, read_grid
 from transferset.parameters import discover
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -58,22 +60,30 @@ def test_its_commands_run_as_printed(page, folder, shared):
     for line in filter(None, lines):
         done = subprocess.run(line, shell=True, cwd=folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (line, done.stderr[-2000:])
-
-
-@EACH
-def test_its_python_runs_as_printed(page, tmp_path):
+    # The Python of a page reads what its commands made.
+    (folder / "data").symlink_to(ROOT / "data")
+    env["HF_HOME"] = str(folder / "hub")
     for block in blocks(page, "python"):
         pytest.importorskip("datasets") if "import Dataset" in block else None
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path)}
-        done = subprocess.run([sys.executable, "-c", block], env=env, capture_output=True, text=True, check=False)
+        python = [sys.executable, "-c", block]
+        done = subprocess.run(python, cwd=folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (block, done.stderr[-2000:])
 
 
 @EACH
-def test_its_recipes_load(page, tmp_path):
+def test_its_recipes_and_grids_load(page, tmp_path):
     for block in blocks(page, "toml"):
         (tmp_path / "one.toml").write_text(block)
-        assert load_recipe(tmp_path / "one.toml").steps
+        if page.stem == "train":
+            assert candidates(read_grid(tmp_path / "one.toml"))
+        else:
+            assert load_recipe(tmp_path / "one.toml").steps
+
+
+def test_every_student_and_loss_has_a_line():
+    text = (ROOT / "docs" / "train.md").read_text()
+    for name in [*architectures(), *objectives()]:
+        assert f"`{name}`" in text, name
 
 
 def test_every_augmenter_and_recipe_has_a_line():

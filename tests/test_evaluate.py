@@ -314,6 +314,14 @@ def test_embeddings_are_measured_by_their_nearness_to_the_teachers(tmp_path):
     assert found["difference"]["cosine"] == pytest.approx(found["cosine"] - found["baseline"]["cosine"])
 
 
+def test_students_of_embeddings_may_read_columns_of_other_names(tmp_path):
+    source = csv(tmp_path / "dev.csv", ("text", TEXTS), ("body", TEXTS))
+    student, other = make_student(output="embedding"), make_student(output="embedding")
+    object.__setattr__(other.config, "task", Task("text", ("body",)))
+    cache = cache_of(tmp_path / "L", TEXTS, embedding=embeddings_of(TEXTS))
+    assert evaluate(student, source, cache, baseline=other)["difference"]["cosine"] == 0
+
+
 def pairs(tmp_path):
     others, likeness = [*TEXTS[1:], TEXTS[0]], ["5", "0.5", "1", "2", "", "4.25", "3", "0"]
     source = csv(tmp_path / "pairs.csv", ("a", TEXTS), ("b", others), ("score", likeness))
