@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ._pool import Pool, Record
 from .grid import Candidate
 
 
-def halved(
-    pool: Pool, chosen: Sequence[Candidate], epochs: Mapping[str, int], factor: int, metric: str, lower: bool
-) -> list[Record]:
+def halved(pool: Pool, chosen: Sequence[Candidate], factor: int, metric: str, lower: bool) -> list[Record]:
     """The records of all candidates; of each round the best one in ``factor`` go on for ``factor`` times the epochs.
-
-    ``epochs`` is how many each is trained for to the end, by name.
 
     Source: Jamieson and Talwalkar 2016 (arXiv 1502.07943), figure 3. A candidate is ranked by its best epoch so far,
     and ties by their order.
     """
     alive, records = list(chosen), dict[str, Record]()
     for share in shares(len(chosen), factor):
-        until = {each.name: epochs_at(share, epochs[each.name]) for each in alive}
+        until = {each.name: epochs_at(share, pool.epochs[each.name]) for each in alive}
         trained = dict(zip((each.name for each in alive), pool.train(alive, until), strict=True))
         records |= trained
         if share == 1.0:

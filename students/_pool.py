@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -48,13 +48,25 @@ class Record:
 
 
 class Pool:
-    """Processes that each train one student at a time; one that fails leaves the others alone."""
+    """Processes that each train one student at a time; one that fails leaves the others alone.
 
-    def __init__(self, out: Path, folders: Mapping[str, Path], workers: int, progress: bool) -> None:
-        self.out, self.folders, self.progress = out, folders, progress
+    Of each candidate, by name: the folder of its data set, the rows that it trains on, and its epochs.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        folders: Mapping[str, Path],
+        rows: Mapping[str, int],
+        epochs: Mapping[str, int],
+        workers: int,
+        progress: bool,
+    ) -> None:
+        self.out, self.folders, self.rows, self.epochs, self.progress = out, folders, rows, epochs, progress
         threads = max(1, (os.cpu_count() or 1) // workers)
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, context, _begin, (threads,))
+        self._seen = context.Value("q", 0)
+        self._pool = ProcessPoolExecutor(workers, context, _begin, (threads, self._seen))
 
     def __enter__(self) -> Pool:
         return self
@@ -69,31 +81,35 @@ class Pool:
     def train(self, chosen: Sequence[Candidate], until: Mapping[str, int] | None = None) -> list[Record]:
         """Trains students to the end, or for so many epochs in all; those that went so far before are not asked."""
         known = {each.name: self._known(each, until) for each in chosen}
-        waiting = [each for each in chosen if known[each.name] is None]
-        futures = {
-            self._pool.submit(
-                _train, each, self.folders[each.name], self.out / each.name, None if until is None else until[each.name]
-            ): each
-            for each in waiting
-        }
         found = {name: record for name, record in known.items() if record is not None}
+        self._seen.value = 0
+        epochs = self.epochs if until is None else until
+        waiting = [each for each in chosen if each.name not in found]
+        futures = {self._submit(each, None if until is None else until[each.name]): each.name for each in waiting}
+        total = sum(epochs[each.name] * self.rows[each.name] for each in waiting)
         title = "training" if until is None else f"training to epoch {max(until.values())}"
-        with tqdm(
-            desc=title, total=len(chosen), initial=len(found), unit=" students", disable=not self.progress
-        ) as bar:
-            for future in as_completed(futures):
-                name = futures[future].name
-                try:
-                    found[name] = future.result()
-                except BrokenProcessPool:
-                    raise StillhouseError(
-                        f"{self.out}: a process that trains must not be killed, got one that was (out of memory?): run"
-                        " the same command again, with fewer --workers"
-                    ) from None
-                self._note(found[name])
-                bar.update()
-                bar.set_postfix_str(_said(found[name]))
+        with tqdm(desc=title, total=total, unit=" rows", unit_scale=True, disable=not self.progress) as bar:
+            while futures:
+                done, _ = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in done:
+                    name = futures.pop(future)
+                    found[name] = self._result(future)
+                    self._note(found[name])
+                bar.update(self._seen.value - bar.n)
+                bar.set_postfix_str(f"{len(found)}/{len(chosen)} students")
         return [found[each.name] for each in chosen]
+
+    def _submit(self, candidate: Candidate, until: int | None) -> Future[Record]:
+        return self._pool.submit(_train, candidate, self.folders[candidate.name], self.out / candidate.name, until)
+
+    def _result(self, future: Future[Record]) -> Record:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            raise StillhouseError(
+                f"{self.out}: a process that trains must not be killed, got one that was (out of memory?): run"
+                " the same command again, with fewer --workers"
+            ) from None
 
     def stop(self, record: Record) -> Record:
         """Notes that a student goes no further, and throws its checkpoint away."""
@@ -121,17 +137,21 @@ class Pool:
         return self.out / "_sweep" / f"{name}.json"
 
 
-def _said(record: Record) -> str:
-    best = record.history[record.best_epoch - 1] if record.history else {}
-    return f"{record.name} {record.status} " + " ".join(
-        f"{name} {value:.3f}" for name, value in best.items() if name in ("loss", "dev_accuracy", "dev_pearson")
-    )
+#: In a process that trains: the rows that all of them have seen.
+_seen: Any
 
 
-def _begin(threads: int) -> None:
+def _tick(rows: int) -> None:
+    with _seen.get_lock():
+        _seen.value += rows
+
+
+def _begin(threads: int, seen: Any) -> None:
     """What a process does first: it leaves Ctrl-C to the one that started it, and ends when that one does."""
+    global _seen  # noqa: PLW0603 - what the process counts in
     import torch
 
+    _seen = seen
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
@@ -158,7 +178,7 @@ def _train(candidate: Candidate, folder: Path, out: Path, until: int | None) -> 
         with claimed(out):
             made_from = describe_run(data.made_from, each.architecture, each.objective, each.training, each.seed)
             _, metrics = already_done(out, made_from) or fit(
-                data, each.architecture, each.objective, each.training, each.seed, out, until
+                data, each.architecture, each.objective, each.training, each.seed, out, until, tick=_tick
             )
     except StillhouseError as error:
         return Record(each.name, each.options, "failed", error=str(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,13 @@ class Run:
         self.best_epoch, self.history = 0, list[dict[str, float]]()
         self.best: dict[str, Tensor] = {}
 
-    def train_epoch(self, progress: bool, folder: Path, made_from: Mapping[str, Any]) -> None:
-        """One pass over the rows, or what is left of it; a checkpoint every two minutes."""
+    def train_epoch(
+        self, progress: bool, folder: Path, made_from: Mapping[str, Any], tick: Callable[[int], object] = int
+    ) -> None:
+        """One pass over the rows, or what is left of it; a checkpoint every two minutes.
+
+        ``tick`` is told of the rows of each step, whoever may want to count them.
+        """
         title = f"epoch {self.epoch + 1}/{self.epochs}"
         batches, seeds = self._batches()
         done = sum(map(len, batches[: self.step]))
@@ -86,6 +91,7 @@ class Run:
                 self.step += 1
                 done += len(rows)
                 bar.update(len(rows))
+                tick(len(rows))
                 bar.set_postfix(loss=f"{self.loss_sum / done:.4f}", refresh=False)
                 self.seconds = before + time.monotonic() - started
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:

@@ -62,7 +62,7 @@ class Subwords:
     @classmethod
     def read(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Subwords:
         """The tokenizer that gave these settings and files."""
-        found = cls(files["tokenizer.json"].decode(), **settings)
+        found = cls(files["tokenizer.json"].decode(errors="replace"), **settings)
         check_at_least("max_tokens", found.max_tokens, 1)
         try:
             found.encode([pa.array([""])])

@@ -65,7 +65,10 @@ class Vocabulary:
     @classmethod
     def read(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Vocabulary:
         """The vocabulary that gave these settings and files."""
-        words = json.loads(files["vocabulary.json"])
+        try:
+            words = json.loads(files["vocabulary.json"])
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"vocabulary.json must hold a JSON list of words: {error}") from None
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("vocabulary.json must hold a JSON list of words")
         found = cls(tuple(words), **settings)

@@ -72,12 +72,13 @@ def sweep(
                 "sweep: halving must have rows to watch and one dev metric for all students, got others: give"
                 " --dev FILE or holdout, and one monitor"
             )
-        with Pool(out, folders, min(workers, len(chosen)), progress) as pool:
+        rows = {name: len(judge.rows_left) for name, judge in judges.items()}
+        epochs = {each.name: each.training.epochs_for(rows[each.name]) for each in chosen}
+        with Pool(out, folders, rows, epochs, min(workers, len(chosen)), progress) as pool:
             if halving is None or metric is None:
                 records = pool.train(chosen)
             else:
-                epochs = {each.name: each.training.epochs_for(len(judges[each.name].rows_left)) for each in chosen}
-                records = halved(pool, chosen, epochs, halving, metric, lower)
+                records = halved(pool, chosen, halving, metric, lower)
         table = results(out, records, test, metric, lower)
         with whole_file(out / "results.parquet") as file:
             pq.write_table(table, file)

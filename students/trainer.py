@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -93,10 +93,12 @@ def fit(
     out: Path,
     until: int | None = None,
     progress: bool = False,
+    tick: Callable[[int], object] = int,
 ) -> tuple[Student, dict[str, Any]]:
     """A student trained on a data set, from its last checkpoint in ``out`` if there is one.
 
-    With ``until`` it pauses after so many epochs: its checkpoint stays, and no student is saved yet.
+    With ``until`` it pauses after so many epochs: its checkpoint stays, and no student is saved yet. ``tick`` is told
+    of rows as they are seen.
     """
     made_from = describe_run(data.made_from, architecture, objective, training, seed)
     judge = Judge(data, objective, training, seed)
@@ -104,8 +106,9 @@ def fit(
     run = Run(student.model, training, objective, seed, data.train, judge.rows_left)
     folder = out / "_checkpoint"
     run.resume(folder, made_from)
+    tick(run.epoch * len(judge.rows_left))
     while not run.is_over() and run.epoch < (until or run.epochs):
-        run.train_epoch(progress, folder, made_from)
+        run.train_epoch(progress, folder, made_from, tick)
         run.note(judge.measure(student), judge.metric, judge.lower)
         run.checkpoint(folder, made_from)
     metrics = {

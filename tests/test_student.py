@@ -72,7 +72,7 @@ def test_neither_order_nor_company_nor_batch_size_changes_the_logits(monkeypatch
     alone = np.concatenate([logits_of(student, [text]) for text in TEXTS])
     order = np.random.default_rng(0).permutation(len(TEXTS))
     np.testing.assert_allclose(logits_of(student, [TEXTS[n] for n in order]), alone[order], atol=1e-6)
-    monkeypatch.setattr("students.student.BATCH_ROWS", 2)
+    monkeypatch.setattr("students.student.BATCH_TOKENS", 4)
     np.testing.assert_allclose(logits_of(student, TEXTS), alone, atol=1e-6)
 
 

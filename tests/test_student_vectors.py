@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from students._vectors import SCALE, starting_vectors
-from students._vocabulary import PAD, SPECIAL, UNKNOWN, Vocabulary
+from students._subwords import Subwords
+from students._tokens import PAD
+from students._vectors import SCALE, known_vectors, starting_table, teacher_tokenizer, teacher_words
+from students._words import SPECIAL, UNKNOWN, Vocabulary
 from transferset import StillhouseError
 
 FIRST = len(SPECIAL)
@@ -36,6 +38,11 @@ def kept(folder, table):
     tokenizer.save(str(folder / "tokenizer.json"))
     save_file({"embeddings": table}, folder / "embeddings.safetensors")
     return folder
+
+
+def starting_vectors(spec, encoding, width, seed, folder):
+    """The table of a student that reads so."""
+    return starting_table(len(encoding), *known_vectors(spec, encoding, folder), width, seed)
 
 
 def word_means(table):
@@ -186,3 +193,40 @@ def test_the_global_generator_is_not_touched(tmp_path):
     before = str(np.random.get_state())  # noqa: NPY002 - the global one is the point
     starting_vectors("random", WORDS, 4, 0, tmp_path)
     assert str(np.random.get_state()) == before  # noqa: NPY002
+
+
+def test_unknown_words_start_at_the_mean_of_the_known(teacher):
+    found = starting_vectors("teacher", WORDS, 4, 0, teacher[0])
+    np.testing.assert_allclose(found[UNKNOWN], found[FIRST:].mean(0), atol=1e-6)
+
+
+def test_each_piece_has_the_teachers_vector(teacher):
+    folder, table = teacher
+    pieces = Subwords(teacher_tokenizer(folder))
+    found = starting_vectors("teacher", pieces, 6, 0, folder)
+    assert found.shape == (1 + len(PIECES), 6)
+    assert not found[PAD].any()
+    centred = table - table.mean(0)
+    np.testing.assert_allclose(shares(found[1:] @ found[1:].T), shares(centred @ centred.T), atol=1e-5)
+    assert starting_vectors("random", pieces, 6, 0, folder)[1:].std() == pytest.approx(SCALE, rel=0.3)
+
+
+@pytest.mark.parametrize("rows", [len(PIECES) - 2, len(PIECES) + 5])
+def test_pieces_beyond_the_teachers_table_are_random_and_rows_beyond_the_pieces_unused(tmp_path, rows):
+    table = np.random.default_rng(0).normal(2, 1, (rows, 6)).astype(np.float16)
+    folder = kept(tmp_path / "_teacher", table)
+    pieces = Subwords(teacher_tokenizer(folder))
+    numbers, vectors = known_vectors("teacher", pieces, folder)
+    assert numbers.tolist() == list(range(1, 1 + min(rows, len(PIECES))))
+    np.testing.assert_array_equal(vectors, table[: len(PIECES)].astype(np.float32))
+    assert np.abs(starting_table(len(pieces), numbers, vectors, 4, 0)[1:]).sum(1).all()
+
+
+def test_a_file_has_no_vectors_of_pieces(tmp_path, teacher):
+    glove(tmp_path / "vectors.txt")
+    with pytest.raises(StillhouseError, match="vectors of pieces must be teacher or random, got '.*vectors.txt'"):
+        known_vectors(str(tmp_path / "vectors.txt"), Subwords(teacher_tokenizer(teacher[0])), teacher[0])
+
+
+def test_the_teachers_words_are_its_whole_pieces_of_letters_in_its_order(teacher):
+    assert teacher_words(teacher[0], True) == ["un", "film", "good", "bad", "dull"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow.parquet as pq
 import tomli_w
 
 from augment import summarize
@@ -21,6 +22,7 @@ from transferset.transfer_set import KIND as TRANSFER_SET
 from ._cache_lines import cache_facts, cache_lines, ensemble_facts, ensemble_lines
 from ._examples import changed_cells, examples, marked_text
 from ._summary_lines import summary_lines, task_line
+from ._sweep_lines import sweep_lines
 
 _COLOURS = ("green", "yellow", "cyan", "magenta", "blue", "red")
 
@@ -30,7 +32,7 @@ _COLOURS = ("green", "yellow", "cyan", "magenta", "blue", "red")
 @click.option("--examples", "number", type=click.IntRange(0), default=5, show_default=True, help="Examples to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(directory: str, number: int, as_json: bool) -> None:
-    """Say what DIRECTORY holds: a transfer set, a logit cache, an ensemble or a student.
+    """Say what DIRECTORY holds: a transfer set, a logit cache, an ensemble, a student or a sweep.
 
     Of a transfer set: what each rule did, how far the copies are from their originals, and examples. On a terminal
     new words have the colour of their rule; elsewhere they read {old|new:rule}. Of a cache: its teacher, signals,
@@ -42,6 +44,9 @@ def command(directory: str, number: int, as_json: bool) -> None:
     """
     if (Path(directory) / "config.json").is_file():
         _show_student(directory, as_json)
+        return
+    if (Path(directory) / "results.parquet").is_file():
+        _show_sweep(directory, as_json)
         return
     store = Store.open(directory)
     if store.kind == TRANSFER_SET:
@@ -81,6 +86,12 @@ def _show_student(directory: str, as_json: bool) -> None:
         return
     click.echo(f"{directory}: {name}, {weights:,} parameters, {weights - table:,} without the word vectors")
     _lines(about)
+
+
+def _show_sweep(directory: str, as_json: bool) -> None:
+    lines = sweep_lines(Path(directory))
+    rows = pq.read_table(Path(directory) / "results.parquet").to_pylist() if as_json else []
+    click.echo(json.dumps({"kind": "sweep", "students": rows}) if as_json else "\n".join(lines))
 
 
 def _lines(values: Any) -> None:

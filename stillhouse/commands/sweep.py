@@ -12,8 +12,7 @@ from students.search import sweep
 from transferset import StillhouseError, TransferSet, open_cache
 
 from ._options import read_source, source_options
-
-_COLUMNS = ("dev_accuracy", "dev_f1", "dev_pearson", "dev_agreement", "dev_cosine", "test_accuracy", "test_pearson")
+from ._sweep_lines import sweep_lines
 
 
 @click.command()
@@ -52,28 +51,8 @@ def command(transfer: str, cache: str, grid: str, out: str, **options: Any) -> N
     records = sweep(
         rows, logits, chosen, out, dev, options["label"], test, options["halving"], options["workers"], progress=True
     )
-    for line in _table(Path(out)):
+    for line in sweep_lines(Path(out)):
         click.echo(line)
     failed = [record for record in records if record.status == "failed"]
     if failed:
         raise StillhouseError(f"{out}: {len(failed)} of {len(records)} students failed, the first: {failed[0].error}")
-
-
-def _table(out: Path) -> list[str]:
-    """The results for a person: a line for each student with what tells them apart."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(out / "results.parquet")
-    between = table.column_names.index("epoch") if "epoch" in table.column_names else 2
-    options = [name for name in table.column_names[2:between] if len(set(map(str, table[name].to_pylist()))) > 1]
-    shown = ["name", "status", *options, *(name for name in _COLUMNS if name in table.column_names), "seconds"]
-    rows = [shown, *([_cell(row[name]) for name in shown] for row in table.to_pylist())]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(shown))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [*lines, f"{out / 'results.parquet'}: {len(table)} students"]
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
