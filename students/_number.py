@@ -33,7 +33,7 @@ class Scaling:
 
     >>> scaling = Scaling.learned(np.array([1.0, 2.0, 3.0, 1e9]))
     >>> scaling.of(np.array([1.0, 2.0, 3.0, 1e9])).round(2)
-    array([-0.62, -0.58, -0.53,  1.73], dtype=float32)
+    array([-0.63, -0.58, -0.52,  1.73], dtype=float32)
     """
 
     centre: float
@@ -67,9 +67,9 @@ class Scaling:
         if not self.scale:
             return np.zeros(len(values), np.float32)
         bent = _bent(values, self.centre, self.scale)
-        scaled = np.clip((bent - np.float32(self.mean)) / np.float32(self.deviation), -LIMIT, LIMIT)
+        scaled: npt.NDArray[np.float32] = (bent - np.float32(self.mean)) / np.float32(self.deviation)
         scaled[np.isnan(scaled)] = 0
-        return scaled
+        return np.clip(scaled, -LIMIT, LIMIT)
 
 
 def _bent(values: Floats, centre: float, scale: float) -> npt.NDArray[np.float32]:

@@ -323,7 +323,7 @@ def test_a_dev_file_that_does_not_fit_is_refused_before_any_work(transfer, cache
     assert not (tmp_path / "S").exists()
 
 
-def test_rows_without_gold_take_no_part_in_training_on_gold(tmp_path, monkeypatch):
+def test_rows_without_gold_take_no_part_in_training_on_gold(tmp_path):
     augmented = transfer_set(tmp_path / "more", recipe=[Mask(rate=0.5)], copies=3)
     texts = texts_in(augmented)
     assert len(texts) > 2 * len(TEXTS)
