@@ -1,8 +1,10 @@
 """A teacher of similarity: the cosine between what a sentence encoder says of two texts.
 
+Usage, in this folder::
+
     stillhouse augment pairs.tsv --text a --text-pair b --label score --task regression --out T
-    cd examples && stillhouse label ../T --teacher python:similarity_teacher:score --out ../L
-    stillhouse train ../T ../L --student bilstm --out ../S
+    stillhouse label T --teacher python:similarity_teacher:score --out L
+    stillhouse train T L --student bilstm --out S
 """
 
 from functools import cache

@@ -20,7 +20,9 @@ from transferset import StillhouseError, unknown
 from . import __version__, commands
 
 #: The order in which a user meets them.
-_ORDER = ("quickstart", "augment", "label", "join", "train", "evaluate", "predict", "show", "verify", "gc")
+_ORDER = (
+    "quickstart", "augment", "label", "join", "train", "sweep", "evaluate", "predict", "export", "show", "verify", "gc",
+)  # fmt: skip
 
 
 class Commands(click.Group):

@@ -198,6 +198,8 @@ def _limits(config: Config) -> str:
         said.append(f"What comes after the first {longest} words or pieces of a text is not read.")
     if config.encoding.kind == "words":
         said.append("Words that it never saw are all alike to it.")
+    if config.task.kind == "features":
+        said.append("Categories that it never saw are all alike to it, and are what a missing one is.")
     if _decides(config):
         said.append(
             "Its probabilities are as sure as the teacher's were; whether they are calibrated must be measured."

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +22,17 @@ from torch import Tensor
 from tqdm import tqdm
 from xxhash import xxh3_128
 
-from transferset import Ensemble, LogitCache, Source, StillhouseError, Task, TransferSet, content_keys, keys_from_arrow
+from transferset import (
+    Ensemble,
+    Keys,
+    LogitCache,
+    Source,
+    StillhouseError,
+    Task,
+    TransferSet,
+    content_keys,
+    keys_from_arrow,
+)
 from transferset import read_rows as read_source_rows
 from transferset.files import hash_file, write_file, writing
 
@@ -101,10 +112,20 @@ def describe_sources(
     return {
         "transfer": transfer.store.about,
         "cache": cache.about,
-        "reading": {} if transfer.task.kind == "features" else asdict(reading),
+        "reading": {} if transfer.task.kind == "features" else _describe_reading(reading),
         "signal": signal,
-        "dev": None if dev is None else {"name": dev.path.name, "content": _content(dev.path), "label": dev_label},
+        "dev": None if dev is None else _describe_dev(dev, dev_label),
     }
+
+
+def _describe_reading(reading: Reading) -> dict[str, Any]:
+    file = Path(reading.vectors)
+    return {**asdict(reading), **({"vectors_content": _content(file)} if file.is_file() else {})}
+
+
+def _describe_dev(dev: Source, label: str | None) -> dict[str, Any]:
+    how = {"quote": dev.quote, "header": dev.header, "encoding": dev.encoding}
+    return {"name": dev.path.name, "content": _content(dev.path), "label": label, **how}
 
 
 def prepare(
@@ -123,11 +144,15 @@ def prepare(
         StillhouseError: rows or a signal that the cache lacks, a dev file that does not fit, no rows.
     """
     made_from = json.loads(json.dumps(describe_sources(transfer, cache, reading, signal, dev, dev_label)))
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        if json.loads((folder / "dataset.json").read_bytes())["made_from"] == made_from:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if _is_of(json.loads((folder / "dataset.json").read_bytes()), made_from, cache):
             return open_dataset(folder)
-    cache.check_signals([signal])
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Before any array is written over: one that is killed now must not leave the description of another.
+        (folder / "dataset.json").unlink(missing_ok=True)
     task = _task(transfer, cache, signal)
+    teacher = _teacher(folder, transfer, cache, task, signal)
     encoding = _learn_encoding(transfer, cache, reading)
     width = task.outputs if signal == "logits" else cache.widths[signal]
     dev_columns = None if dev is None else _dev_columns(dev, dev_label, task, encoding, cache, signal)
@@ -136,9 +161,8 @@ def prepare(
         known, vectors = known_vectors(reading.vectors, encoding, cache.teacher_folder)
     names: list[str] = []
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         arrays = {
-            "train": _write(folder, "train", _train_columns(transfer, cache, task, encoding, signal, names, progress)),
+            "train": _write(folder, "train", _train_columns(transfer, task, encoding, teacher, names, progress)),
             "words": _write(folder, "words", [{"known": known, "vectors": vectors}]),
         }
         if dev_columns is not None:
@@ -153,6 +177,7 @@ def prepare(
         "width": width,
         "rules": names,
         "arrays": arrays,
+        "cache_rows": _rows_of(cache),
     }
     write_file(folder / "dataset.json", json.dumps(record).encode())
     return open_dataset(folder)
@@ -181,6 +206,17 @@ def open_dataset(folder: Path) -> Dataset:
     )
 
 
+def _is_of(record: Mapping[str, Any], made_from: Mapping[str, Any], cache: LogitCache | Ensemble) -> bool:
+    """Whether a data set is that of the sources; rows of a dev file that had no answers then may have them now."""
+    without = "dev" in record["arrays"] and "teacher" not in record["arrays"]["dev"]
+    same: bool = record["made_from"] == made_from and not (without and record["cache_rows"] != _rows_of(cache))
+    return same
+
+
+def _rows_of(cache: LogitCache | Ensemble) -> int:
+    return sum(each.store.rows() for each in (cache.caches() if isinstance(cache, Ensemble) else [cache]))
+
+
 def _task(transfer: TransferSet, cache: LogitCache | Ensemble, signal: Output) -> Task:
     """The transfer set's task; an unlabelled one takes the teacher's classes."""
     task = transfer.task
@@ -199,28 +235,37 @@ def _learn_encoding(transfer: TransferSet, cache: LogitCache | Ensemble, reading
     return learn_vocabulary(texts, transfer.mask_token, reading.lowercase, reading.most_words, more, reading.max_tokens)
 
 
+def _teacher(
+    folder: Path, transfer: TransferSet, cache: LogitCache | Ensemble, task: Task, signal: Output
+) -> Callable[[Keys], Array]:
+    """What the teacher said of rows by their keys; here it is checked that it spoke of all rows."""
+    cache.check_signals([signal])
+    order = cache.order(task) if signal == "logits" else slice(None)
+    keys = [np.zeros((0, 2), np.uint64), *(keys_from_arrow(table["key"]) for table in transfer.tables(["key"]))]
+    if not any(map(len, keys)):
+        raise StillhouseError("train: the transfer set must hold rows, got none")
+    reader = cache.reader([signal], folder)
+    reader.check(np.concatenate(keys))
+    return lambda keys: reader.rows(keys)[signal][:, order]
+
+
 def _train_columns(
     transfer: TransferSet,
-    cache: LogitCache | Ensemble,
     task: Task,
     encoding: Encoding,
-    signal: Output,
+    teacher: Callable[[Keys], Array],
     names: list[str],
     progress: bool,
 ) -> Iterator[dict[str, Array]]:
     """The rows of the transfer set, a part at a time; ``names`` gathers the rules that are met."""
     label = [task.label] if task.label is not None else []
-    order = cache.order(task) if signal == "logits" else slice(None)
-    reader = cache.reader([signal])
     total = transfer.store.rows()
-    if not total:
-        raise StillhouseError("train: the transfer set must hold rows, got none")
     with tqdm(desc="reading", total=total, unit=" rows", unit_scale=True, disable=not progress) as bar:
         for table in transfer.tables([*task.inputs, *label, "key", "source", "copy", "edits"]):
             gold, has_gold = gold_targets(table[task.label], task) if label else no_gold(task, len(table))
             yield {
                 **encoding.encode([table[name] for name in task.inputs]).columns(),
-                "teacher": reader.rows(keys_from_arrow(table["key"]))[signal][:, order],
+                "teacher": teacher(keys_from_arrow(table["key"])),
                 "gold": gold,
                 "has_gold": has_gold,
                 "source": table["source"].to_numpy(),
@@ -296,6 +341,9 @@ def _write(folder: Path, of: str, pieces: Any) -> dict[str, Any]:
                     files[name] = stack.enter_context((folder / f"{of}-{name}.bin").open("wb"))
                     kinds[name] = [array.dtype.str, list(array.shape[1:])]
                 files[name].write(np.ascontiguousarray(array, np.dtype(kinds[name][0])).data)
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
     return kinds
 
 
@@ -326,7 +374,7 @@ def rows_to_train(data: Dataset, needs_gold: bool, copies: int | None, augmenter
     if copies is not None:
         keep &= data.copy <= copies
     if augmenters is not None:
-        wanted = [name for name in augmenters.split(",") if name not in ("", "none")]
+        wanted = [name for name in map(str.strip, augmenters.split(",")) if name not in ("", "none")]
         for name in wanted:
             if name not in data.rule_names:
                 raise StillhouseError(

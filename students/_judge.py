@@ -36,6 +36,8 @@ class Judge:
         self.objective, self.task, self.signal = objective, data.task, data.signal
         rows = rows_to_train(data, objective.needs_gold, training.copies, training.augmenters)
         self.examples, self.rows, self.rows_left = data.dev, np.zeros(0, np.int64), rows
+        if data.dev is not None and training.holdout:
+            raise StillhouseError(f"train: holdout must be 0 where there is a dev file, got {training.holdout}")
         if data.dev is not None:
             self.rows = np.arange(len(data.dev.inputs))
         elif training.holdout:

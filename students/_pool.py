@@ -84,7 +84,9 @@ class Pool:
         found = {name: record for name, record in known.items() if record is not None}
         self._seen.value = 0
         epochs = self.epochs if until is None else until
+        # The longest first, so that no process is left with one at the end.
         waiting = [each for each in chosen if each.name not in found]
+        waiting.sort(key=lambda each: -epochs[each.name] * self.rows[each.name])
         futures = {self._submit(each, None if until is None else until[each.name]): each.name for each in waiting}
         total = sum(epochs[each.name] * self.rows[each.name] for each in waiting)
         title = "training" if until is None else f"training to epoch {max(until.values())}"

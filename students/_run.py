@@ -107,7 +107,8 @@ class Run:
         best = self.history[self.best_epoch - 1] if self.best_epoch else None
         if dev and best is not None:
             now, before = self.history[-1][metric], best[metric]
-            if now >= before if lower else now <= before:
+            # What is no number is worse than any.
+            if not (now < before if lower else now > before) and not (math.isnan(before) and not math.isnan(now)):
                 return
         self.best_epoch = self.epoch
         self.best = {key: each.detach().clone() for key, each in self.model.state_dict().items()}

@@ -7,11 +7,11 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import ParameterGrid
 from xxhash import xxh3_64_hexdigest
 
 from transferset import StillhouseError, unknown
@@ -23,6 +23,8 @@ from .student import Architecture, architectures, load_architecture
 from .training import Training
 
 _FIRST = ("student", "loss", "seed")
+#: Numbers beyond are none that a range can end in.
+_HUGE = 1e300
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def candidates(grids: Sequence[Mapping[str, Any]], draws: int | None = None, see
                 f"sweep: {ranges[0]} must be values, got a range: say how many to draw with --random N"
             )
         random = np.random.default_rng((seed, number))
-        chosen = iter(ParameterGrid(axes)) if draws is None else _drawn(axes, draws, random)
+        chosen = _combined(axes) if draws is None else _drawn(axes, draws, random)
         found |= dict.fromkeys(map(_candidate, chosen))
     return list(found)
 
@@ -108,12 +110,18 @@ def _check_names(axes: Mapping[str, list[Any]]) -> None:
     known = {each.name for cls in (Training, Reading) for each in parameters(cls)} | set(_FIRST)
     for what, kinds, usual in (("student", architectures(), "bilstm"), ("loss", objectives(), "mse")):
         for name in axes.get(what, [usual]):
-            if name not in kinds:
+            if not isinstance(name, str) or name not in kinds:
                 raise unknown(what, str(name), kinds)
             known |= {each.name for each in parameters(kinds[name])}
     for name in axes:
         if name not in known:
             raise unknown("sweep: option", name, sorted(known))
+
+
+def _combined(axes: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Every combination; the order of the names does not matter."""
+    names = sorted(axes)
+    return (dict(zip(names, values, strict=True)) for values in product(*(axes[name] for name in names)))
 
 
 def _drawn(axes: Mapping[str, list[Any]], draws: int, random: np.random.Generator) -> Iterator[dict[str, Any]]:
@@ -132,13 +140,17 @@ def _draw(name: str, value: Any, random: np.random.Generator) -> Any:
         )
     if value.get("log") and low <= 0:
         raise StillhouseError(f"sweep: {name} must be above 0 for log = true, got {low}")
-    drawn = math.exp(random.uniform(math.log(low), math.log(high))) if value.get("log") else random.uniform(low, high)
     whole = isinstance(low, int) and isinstance(high, int)
+    # Each whole number has all that is rounded to it, the ends too.
+    first, last = (low - 0.5, high + 0.5) if whole else (low, high)
+    drawn = (
+        math.exp(random.uniform(math.log(first), math.log(last))) if value.get("log") else random.uniform(first, last)
+    )
     return min(high, max(low, round(drawn))) if whole else float(f"{drawn:.4g}")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _HUGE
 
 
 def _candidate(options: Mapping[str, Any]) -> Candidate:

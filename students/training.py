@@ -10,7 +10,20 @@ from transferset import StillhouseError, unknown
 from transferset.parameters import check_at_least, check_share
 
 SCHEDULES = ("linear", "cosine", "constant")
-MONITORS = ("", "loss", "accuracy", "f1", "mcc", "pearson", "spearman", "agreement", "cosine")
+MONITORS = (
+    "",
+    "loss",
+    "accuracy",
+    "f1",
+    "f1_micro",
+    "f1_macro",
+    "mcc",
+    "pearson",
+    "spearman",
+    "mse",
+    "agreement",
+    "cosine",
+)
 #: Without a wish: large sets are seen so often, small ones until so many steps are made.
 LEAST_EPOCHS, LEAST_STEPS = 4, 3_000
 DTYPES = ("auto", "float32", "bfloat16")

@@ -126,9 +126,9 @@ def test_no_name_breaks_the_card(name):
     text.encode()
 
 
-@pytest.mark.parametrize("kind", ["text", "pair"])
-def test_the_lines_of_python_in_it_run(tmp_path, monkeypatch, capsys, kind):
-    student = make_student("bag", kind)
+@pytest.mark.parametrize(("name", "kind"), [("bag", "text"), ("bag", "pair"), ("mlp", "features")])
+def test_the_lines_of_python_in_it_run(tmp_path, monkeypatch, capsys, name, kind):
+    student = make_student(name, kind)
     student.save(tmp_path / "student", {})
     text = (tmp_path / "student" / "README.md").read_text()
     assert text == card(student.config, {}, sum(each.numel() for each in student.model.parameters()))

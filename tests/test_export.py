@@ -1,28 +1,32 @@
 """Export to ONNX: one file that says what torch says, for any rows, or one line and no file."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from tiny_students import make_student, rows_of
+from tiny_students import TABLE, make_student, rows_of
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 
 from stillhouse.cli import stillhouse
-from students import architectures
+from students import Student, architectures
+from students._config import Config
+from students._features import learn_features
 from students._recurrent import with_operators
 from students._samples import samples
+from students._subwords import Subwords
+from students.bag import Bag
 from students.export import export, to_onnx
+from students.mlp import Mlp
 from students.onnx_student import OnnxStudent
-from transferset import StillhouseError
+from transferset import StillhouseError, Task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EVERY = [
-    (name, kind, "logits")
-    for name, architecture in sorted(architectures().items())
-    for kind in architecture.kinds
-    if kind != "features"
+    (name, kind, "logits") for name, architecture in sorted(architectures().items()) for kind in architecture.kinds
 ]
 
 AXES = {
@@ -30,6 +34,8 @@ AXES = {
     "lengths": ["rows"],
     "other_ids": ["rows", "other_tokens"],
     "other_lengths": ["rows"],
+    "numbers": ["rows", ""],
+    "codes": ["rows", ""],
 }
 
 
@@ -55,7 +61,7 @@ def test_every_student_says_in_onnx_what_it_says_in_torch(exported, which, token
     student, file = exported(*which)
     inputs = samples(student.encoding, student.task, rows, tokens)
     assert len(inputs) == rows
-    assert inputs.sides[0].lengths.max() == tokens
+    assert which[1] == "features" or inputs.sides[0].lengths.max() == tokens
     arrays = inputs.batch(np.arange(rows))
     found = OnnxStudent.load(file, 1).answer(inputs.names, arrays)
     with torch.inference_mode():
@@ -74,6 +80,7 @@ def test_rows_are_read_from_one_file_alone(exported, which, tmp_path):
     loaded = OnnxStudent.load(alone)
     assert loaded.config == student.config
     rows = rows_of(student.task, ["good film", "", "the plot " * 200, "bad", "[MASK] unheard"])
+    assert len(np.unique(student.outputs(rows), axis=0)) > 3
     np.testing.assert_allclose(loaded.outputs(rows), student.outputs(rows), atol=1e-4)
 
 
@@ -91,6 +98,32 @@ def test_the_graph_has_the_names_and_free_axes_that_are_promised(exported, which
         student.config.width,
     ]
     onnx.checker.check_model(onnx.load(file), full_check=True)
+
+
+@pytest.mark.parametrize("inputs", [("size", "count"), ("colour",), ("sure", "colour")])
+def test_tables_without_numbers_or_without_categories_are_exported(tmp_path, inputs):
+    task = Task("features", inputs, "label", classes=("neg", "pos"))
+    features = learn_features([TABLE], task)
+    model = Mlp(width=4).build(features, task, 2)
+    student = Student(Config(task, features, "mlp", {"width": 4}, "logits", 2, {}), model)
+    assert export(student, tmp_path / "S.onnx") < 1e-5
+    found = OnnxStudent.load(tmp_path / "S.onnx")
+    assert found.config == student.config
+    np.testing.assert_allclose(found.outputs(TABLE), student.outputs(TABLE), atol=1e-5)
+
+
+def test_a_student_of_pieces_is_exported_with_its_tokenizer(tmp_path):
+    pieces = Tokenizer(models.WordLevel({"[UNK]": 0, "good": 1, "film": 2, "café": 3}, "[UNK]"))
+    pieces.pre_tokenizer = pre_tokenizers.Whitespace()
+    encoding = Subwords(pieces.to_str())
+    student = make_student()
+    model = Bag(hidden=4, vector_width=4).build(encoding, student.task, 3)
+    student = Student(replace(student.config, encoding=encoding), model)
+    export(student, tmp_path / "S.onnx")
+    found = OnnxStudent.load(tmp_path / "S.onnx")
+    assert found.config == student.config
+    rows = rows_of(student.task, ["good café", "", "film good film", "unheard of"])
+    np.testing.assert_allclose(found.outputs(rows), student.outputs(rows), atol=1e-5)
 
 
 def test_a_student_of_short_texts_is_compared_on_short_texts(tmp_path):

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, one_line_error, stillhouse
-from tiny_students import TEXTS, make_student, rows_of
+from tiny_students import TABLE, TEXTS, make_student, rows_of
 
+from stillhouse.commands._lines import Lines
 from students import answers
 from students._answers import lines, probabilities
 from students._config import Config
 from students.export import export
-from students.predict import STYLES, inputs_of, written_answers
+from students.predict import STYLES, inputs_of, open_student, written_answers
 from transferset import Source, StillhouseError, Task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -63,6 +64,13 @@ def onnx(tmp_path_factory):
 def pairs(tmp_path_factory):
     path = tmp_path_factory.mktemp("pairs") / "S.onnx"
     export(make_student("bag", "pair"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    path = tmp_path_factory.mktemp("features") / "S.onnx"
+    export(make_student("mlp", "features"), path)
     return path
 
 
@@ -320,6 +328,62 @@ def test_lines_of_standard_input_are_pairs(pairs):
     for given, tabs in (("alone\n", 0), ("a\tb\tc\n", 2)):
         says = f"standard input: line 1 must be two texts with a tab between them, got {tabs} tabs"
         assert says in one_line_error(stillhouse("predict", pairs, stdin=given))
+
+
+def test_lines_of_standard_input_are_objects_of_features(features, tmp_path):
+    wanted = [each["label"] for each in answers(make_student("mlp", "features"), TABLE)]
+    rows = [{**row, "id": place, "label": "neg"} for place, row in enumerate(TABLE.to_pylist())]
+    given = "\n".join(json.dumps(row) for row in rows)
+    (tmp_path / "rows.jsonl").write_text(given)
+    (tmp_path / "rows.csv").write_text(
+        "\n".join(["id,size,count,sure,colour", *(",".join(text(row[name]) for name in NAMES) for row in rows)])
+    )
+    found = {
+        place: stillhouse("predict", features, place, "--keep", "id", stdin=given if place == "-" else "")
+        for place in ("-", tmp_path / "rows.jsonl", tmp_path / "rows.csv")
+    }
+    for place, done in found.items():
+        assert done.returncode == 0, (place, done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [each["label"] for each in lines] == wanted, place
+        assert [int(each["id"]) for each in lines] == list(range(len(wanted)))
+    assert isinstance(json.loads(found["-"].stdout.splitlines()[0])["id"], int)
+
+
+NAMES = ("id", "size", "count", "sure", "colour")
+
+
+def text(value):
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (b"{", "standard input: line 1 must be a JSON object"),
+        (b"[1]", "standard input: line 1 must be a JSON object, got list"),
+        (b'{"size": 1}', "line 1 must have the field 'count', got none: null says that it is missing"),
+        (b'{"size": [1], "count": 1, "sure": true, "colour": "red"}', "line 1, field 'size' must be a plain value"),
+        (b'{"size": "big", "count": 1, "sure": true, "colour": "red"}', "row 1, column 'size'"),
+        (b'{"size": 1, "count": 1.5, "sure": true, "colour": "red"}', "row 1, column 'count'"),
+        (b'{"size": 1, "count": 1, "sure": true, "colour": "\\ud800"}', "line 1 must hold text, got half a character"),
+    ],
+)
+def test_objects_that_are_no_rows_are_refused(features, given, says):
+    student = open_student(features)
+    with pytest.raises(StillhouseError) as error:
+        written(student, Lines(io.BufferedReader(io.BytesIO(given)), student.task))
+    assert says in str(error.value)
+
+
+def test_values_of_several_types_in_a_field_are_read_one_by_one(features):
+    rows = [
+        {"size": 1, "count": "2", "sure": 1, "colour": 7},
+        {"size": "2.5", "count": 3.0, "sure": True, "colour": "red"},
+    ]
+    done = stillhouse("predict", features, "--keep", "colour", stdin="".join(f"{json.dumps(row)}\n" for row in rows))
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["colour"] for line in done.stdout.splitlines()] == ["7", "red"]
 
 
 def test_a_line_is_answered_before_the_next_is_written(onnx):

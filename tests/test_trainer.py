@@ -208,7 +208,9 @@ def test_a_run_killed_at_any_of_its_renames_and_resumed_ends_in_the_same_bits(tr
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Path, "replace", dies)
             patch.setattr(
-                Path, "unlink", lambda path, missing_ok=False: None if path.suffix == ".tmp" else unlink(path)
+                Path,
+                "unlink",
+                lambda path, missing_ok=False: None if path.suffix == ".tmp" else unlink(path, missing_ok),
             )
             try:
                 run(transfer, cache, out)

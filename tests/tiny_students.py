@@ -7,6 +7,7 @@ import torch
 
 from students import Student, load_architecture
 from students._config import Config
+from students._features import learn_features
 from students._words import Vocabulary
 from transferset import Task
 
@@ -16,8 +17,18 @@ SIZES = {
     "bilstm": {"width": 8, "hidden": 8, "vector_width": 8},
     "bag": {"hidden": 8, "vector_width": 8},
     "cnn": {"filters": 4, "hidden": 8, "vector_width": 8},
+    "mlp": {"width": 8},
 }
 TARGETS = {"classification": ("neg", "pos", "so so"), "multilabel": ("a", "b", "c"), "regression": ()}
+#: Features of every type, each with a missing one.
+TABLE = pa.table(
+    {
+        "size": [0.5, -3.25, None, 1e6, 7.0, 2.0],
+        "count": [3, 1, 4, None, 5, 9],
+        "sure": [True, False, None, True, True, False],
+        "colour": ["red", "blue", "red", "", "green", None],
+    }
+)
 
 
 def task_of(kind="text", target="classification", classes=None) -> Task:
@@ -28,7 +39,8 @@ def task_of(kind="text", target="classification", classes=None) -> Task:
 def make_student(name="bag", kind="text", target="classification", classes=None, output="logits", max_tokens=256):
     """A student; of embeddings, one of five numbers."""
     task = task_of(kind, target, classes)
-    encoding = Vocabulary(WORDS, "[MASK]", max_tokens=max_tokens)
+    texts = Vocabulary(WORDS, "[MASK]", max_tokens=max_tokens)
+    encoding = learn_features([TABLE], task) if kind == "features" else texts
     width = 5 if output == "embedding" else task.outputs
     architecture = load_architecture(name, SIZES.get(name, {}))
     with torch.random.fork_rng(devices=[]):
@@ -41,6 +53,8 @@ def make_student(name="bag", kind="text", target="classification", classes=None,
 
 
 def rows_of(task: Task, texts=TEXTS) -> pa.Table:
-    """Rows of a task that reads texts."""
+    """Rows of a task; of one that reads texts, these."""
+    if task.kind == "features":
+        return TABLE
     columns = [texts, [*texts[1:], *texts[:1]]]
     return pa.table({name: pa.array(each, pa.string()) for name, each in zip(task.inputs, columns, strict=False)})

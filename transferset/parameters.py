@@ -80,7 +80,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return cls(**accepted)
 
 
-def check_owned(given: Iterable[str], asked: Iterable[str], kinds: Mapping[str, Sequence[Parameter]], what: str) -> None:
+def check_owned(
+    given: Iterable[str], asked: Iterable[str], kinds: Mapping[str, Sequence[Parameter]], what: str
+) -> None:
     """Raises StillhouseError for an option that none of the kinds asked for has; ``what`` all kinds are kinds of."""
     own = {kind: {each.name for each in having} for kind, having in kinds.items()}
     wanted = sorted(set(asked))

@@ -82,6 +82,10 @@ def _two(line: bytes, where: str, task: Task) -> dict[str, Any]:
 def _object(line: bytes, where: str, task: Task) -> dict[str, Any]:
     try:
         found = json.loads(_text(line, where))
+        # JSON can name halves of characters, which no text can hold.
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise StillhouseError(f"{where} must hold text, got half a character") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise StillhouseError(f"{where} must be a JSON object: {error}") from None
     if not isinstance(found, dict):
@@ -103,5 +107,10 @@ def _array(values: list[Any]) -> pa.Array:
         return pa.array(values)
     except (pa.ArrowException, OverflowError):
         # Of several types, as only JSON can be: as text, as all values of csv are.
-        texts = [each if each is None or isinstance(each, str) else json.dumps(each) for each in values]
-        return pa.array(texts, pa.string())
+        return pa.array([None if each is None else _cell(each) for each in values], pa.string())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))  # what the text of a whole number looks like
+    return value if isinstance(value, str) else json.dumps(value)
