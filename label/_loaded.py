@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 
 from transferset import StillhouseError
+from transferset.onnx import missing_packages
 from transferset.pretrained import best_dtype, fingerprint, load_pretrained, longest_input
 
-from ._onnx import OnnxModel, export, missing_packages, quantize
+from ._onnx import OnnxModel, export, quantize
 from ._options import Dtype, Options, Precision
 from ._precision import settle
 from ._transformer import Forward, Signals, Texts, TorchForward, Transformer

@@ -10,19 +10,16 @@ and the weights have no say in the factors.
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from transferset import StillhouseError
+from transferset.onnx import check_exportable, check_installed, export_errors, onnx_model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,37 +33,8 @@ Weights = tuple[str, ...]
 
 INPUTS = ("stillhouse.ids", "stillhouse.mask", "stillhouse.types")  # no value inside a graph bears such a name
 SMOOTHING = 0.7  # exponent of the outlier factors; 0.6 to 0.9 do about equally well
-LARGEST = 2**31 - 2**20  # what protobuf holds, less the graph itself
 CONTRIBUTED = "com.microsoft"  # domain of ONNX Runtime's own operators
 FLOAT = 1  # TensorProto.FLOAT
-NOISY = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
-
-
-def missing_packages() -> list[str]:
-    """Those of the packages needed here that are not installed."""
-    return [each for each in ("onnx", "onnxscript", "onnxruntime") if find_spec(each) is None]
-
-
-def check_installed() -> None:
-    """Nothing where the extra ``onnx`` is installed; otherwise StillhouseError with the line that installs it."""
-    if missing := missing_packages():
-        raise StillhouseError(f"onnx: {', '.join(missing)} must be installed: run `pip install 'stillhouse[onnx]'`")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the exporter's warnings and log lines from the user, for whom they say nothing."""
-    loggers = [logging.getLogger(each) for each in NOISY]
-    levels = [each.level for each in loggers]
-    try:
-        for each in loggers:
-            each.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for each, level in zip(loggers, levels, strict=True):
-            each.setLevel(level)
 
 
 def _example(texts: int, tokens: int, pair: bool) -> Batch:
@@ -89,19 +57,10 @@ def export(module: nn.Module, signals: Sequence[str], pair: bool) -> bytes:
     Raises:
         StillhouseError: where the module cannot be exported, is larger than 2 GiB, or says something else in ONNX.
     """
-    check_installed()
-    size = 4 * sum(each.numel() for each in [*module.parameters(), *module.buffers()])
-    if size > LARGEST:
-        raise StillhouseError(f"onnx: a model must be smaller than 2 GiB in float32, got {size / 2**30:.1f} GiB")
-    try:
+    check_exportable(module, "a model")
+    with export_errors("a model"):
         data = _exported(module, signals, pair)
         worst = _difference(module, OnnxModel(data, signals), _example(2, 13, pair))
-    except Exception as error:
-        # The exporter and the runtime raise whatever they like; the last of the chain says what was wrong.
-        while error.__cause__ is not None and isinstance(error.__cause__, Exception):
-            error = error.__cause__
-        line = next((each.strip() for each in str(error).splitlines() if each.strip()), type(error).__name__)
-        raise StillhouseError(f"onnx: a model must be exportable by torch.onnx, got: {line[:200]}") from error
     if not worst < 1e-3:
         raise StillhouseError(
             f"onnx: an exported model must say what it says in torch, got a difference of {worst:.2g}"
@@ -113,20 +72,8 @@ def _exported(module: nn.Module, signals: Sequence[str], pair: bool) -> bytes:
     import torch
 
     arrays = tuple(torch.from_numpy(each) for each in _example(3, 7, pair) if each is not None)
-    axes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    with _quiet(), torch.no_grad():
-        program: Any = torch.onnx.export(
-            module,
-            arrays,
-            input_names=INPUTS[: len(arrays)],
-            output_names=[_output(each) for each in signals],
-            dynamic_shapes=(axes,) * len(arrays),
-            dynamo=True,
-            verbose=False,
-        )
-    model = program.model_proto
-    del model.graph.value_info[:]  # shapes that the exporter thought of, not all of which hold
-    return bytes(model.SerializeToString())
+    names, outputs = INPUTS[: len(arrays)], [_output(each) for each in signals]
+    return bytes(onnx_model(module, arrays, names, outputs, [(0, 1)] * len(arrays)).SerializeToString())
 
 
 def _output(signal: str) -> str:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from torch import nn
 
 from transferset import StillhouseError
 from transferset.files import whole_file
+from transferset.onnx import check_exportable, export_errors, onnx_model
 
 from ._recurrent import with_operators
 from ._samples import samples
@@ -25,8 +22,6 @@ from .student import Student
 
 #: The largest difference from torch, as a share of the largest output or of 1, that a file may have.
 TOLERANCE = 1e-4
-LARGEST = 2**31 - 2**20  # what protobuf holds, less the graph itself
-_NOISY = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 
 
 def export(student: Student, file: Path | str, force: bool = False) -> float:
@@ -65,21 +60,12 @@ def export(student: Student, file: Path | str, force: bool = False) -> float:
 
 def to_onnx(student: Student) -> bytes:
     """The bytes of the file that ``export`` writes, before they are compared with torch; raises as it does."""
-    _check_installed()
-    size = 4 * sum(each.numel() for each in [*student.model.parameters(), *student.model.buffers()])
-    if size > LARGEST:
-        raise StillhouseError(f"onnx: a student must be smaller than 2 GiB, got {size / 2**30:.1f} GiB")
+    check_exportable(student.model, "a student")
+    if not hasattr(torch.onnx, "ops"):
+        raise StillhouseError(f"onnx: torch must be 2.8 or newer to export a student, got {torch.__version__}")
     example = samples(student.encoding, student.task, rows=3, tokens=7)
-    try:
+    with export_errors("a student"):
         model = _exported(with_operators(student.model).eval(), example)
-    except Exception as error:
-        # The exporter raises whatever it likes; the last of the chain says what was wrong.
-        while error.__cause__ is not None and isinstance(error.__cause__, Exception):
-            error = error.__cause__
-        if isinstance(error, StillhouseError):
-            raise error from None
-        line = next((each.strip() for each in str(error).splitlines() if each.strip()), type(error).__name__)
-        raise StillhouseError(f"onnx: a student must be exportable by torch.onnx, got: {line[:200]}") from error
     for name, value in metadata(student.config).items():
         model.metadata_props.add(key=name, value=value)
     return bytes(model.SerializeToString())
@@ -87,20 +73,9 @@ def to_onnx(student: Student) -> bytes:
 
 def _exported(network: nn.Module, example: Inputs) -> Any:
     """The network as an ONNX ModelProto whose inputs have the example's names."""
-    arrays = _tensors(_all(example))
-    with _quiet(), torch.no_grad():
-        program: Any = torch.onnx.export(
-            network,
-            arrays,
-            input_names=list(example.names),
-            output_names=[OUTPUT],
-            dynamic_shapes=tuple(dict.fromkeys(_axes(name), torch.export.Dim.DYNAMIC) for name in example.names),
-            dynamo=True,
-            verbose=False,
-        )
-    model = program.model_proto
-    _name_axes(model.graph, example.names)
-    del model.graph.value_info[:]  # shapes that the exporter thought of, not all of which hold
+    names = example.names
+    model = onnx_model(network, _tensors(_all(example)), names, [OUTPUT], [_axes(name) for name in names])
+    _name_axes(model.graph, names)
     return model
 
 
@@ -151,27 +126,3 @@ def _difference(model: nn.Module, exported: OnnxStudent, inputs: Inputs) -> floa
     with np.errstate(invalid="ignore"):
         distance = np.abs(wanted - exported.answer(inputs.names, arrays)).max()
     return float(distance) / max(1.0, float(np.abs(wanted).max()))
-
-
-def _check_installed() -> None:
-    missing = [each for each in ("onnx", "onnxscript", "onnxruntime") if find_spec(each) is None]
-    if missing:
-        raise StillhouseError(f"onnx: {', '.join(missing)} must be installed: run `pip install 'stillhouse[onnx]'`")
-    if not hasattr(torch.onnx, "ops"):
-        raise StillhouseError(f"onnx: torch must be 2.8 or newer to export a student, got {torch.__version__}")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the exporter's warnings and log lines from the user, for whom they say nothing."""
-    loggers = [logging.getLogger(each) for each in _NOISY]
-    levels = [each.level for each in loggers]
-    try:
-        for each in loggers:
-            each.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for each, level in zip(loggers, levels, strict=True):
-            each.setLevel(level)

@@ -297,7 +297,7 @@ def test_a_missing_package_gives_the_line_that_installs_it(monkeypatch, package)
 def test_a_student_that_protobuf_cannot_hold_is_refused():
     student = make_student()
     student.model = nn.Embedding(2**21, 2**9, device="meta")
-    with pytest.raises(StillhouseError, match=r"must be smaller than 2 GiB, got 4\.0 GiB"):
+    with pytest.raises(StillhouseError, match=r"must be smaller than 2 GiB in float32, got 4\.0 GiB"):
         to_onnx(student)
 
 

@@ -20,9 +20,9 @@ pytest.importorskip("onnxscript")
 import onnx
 import transformers
 
-from label import _onnx
 from label._onnx import OnnxModel, export, quantize
 from transferset import StillhouseError
+from transferset import onnx as onnx_export
 
 SIGNALS = ("logits", "embedding")
 COMMON = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "num_labels": 3}
@@ -261,7 +261,7 @@ def test_a_model_that_says_something_else_in_onnx_is_refused():
 
 
 def test_a_model_over_two_gib_is_one_line(monkeypatch):
-    monkeypatch.setattr(_onnx, "LARGEST", 1000)
+    monkeypatch.setattr(onnx_export, "LARGEST", 1000)
     assert "2 GiB" in one_line(lambda: export(Outliers().eval(), ("logits",), pair=False))
 
 
@@ -274,7 +274,7 @@ def test_a_model_without_products_cannot_be_quantized():
 
 
 def test_without_the_extra_the_line_to_install_it(monkeypatch):
-    monkeypatch.setattr(_onnx, "find_spec", lambda name: None if name == "onnxscript" else object())
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnxscript" else object())
     message = one_line(lambda: export(Outliers(), ("logits",), pair=False))
     assert "onnxscript must be installed" in message
     assert "pip install 'stillhouse[onnx]'" in message
