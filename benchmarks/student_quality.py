@@ -85,11 +85,12 @@ def sst2(shared: Path, out: Path) -> None:
     stillhouse(out, "augment", data / "train.tsv", "--text", "sentence", "--label", "label", *options, "--out", "T")
     teacher = shared / "models" / "minilm-l6-sst2"
     stillhouse(out, "label", "T", "--teacher", teacher, "--out", "L")
+    bilstm = 'student = "bilstm"\ntokens = "pieces"\n'
     grid = (
-        f'[[grid]]\nstudent = "bilstm"\nloss = "mse"\nepochs = 4\n{SEEDS}\n'
-        f'[[grid]]\nstudent = "bag"\nloss = "mse"\nepochs = 6\n{SEEDS}\n'
-        f'[[grid]]\nstudent = ["bilstm", "bag"]\nloss = "mse"\naugmenters = "none"\n{SEEDS}\n'
-        f'[[grid]]\nstudent = ["bilstm", "bag"]\nloss = "gold"\n{SEEDS}\n'
+        f'{SEEDS}\n[[grid]]\n{bilstm}loss = "mse"\nepochs = 3\n'
+        f'[[grid]]\n{bilstm}loss = ["mse", "gold"]\naugmenters = "none"\nepochs = 6\n'
+        '[[grid]]\nstudent = "bag"\nloss = "mse"\nepochs = 6\n'
+        '[[grid]]\nstudent = "bag"\nloss = ["mse", "gold"]\naugmenters = "none"\nepochs = 6\n'
     )
     sweep(out, "R", grid, "--dev", data / "dev.tsv", "--test", data / "test.tsv")
     teacher_figures(out, data / "test.tsv", teacher, "--text", "sentence", "--label", "label")
@@ -103,7 +104,7 @@ def mrpc(shared: Path, out: Path) -> None:
     teacher = shared / "models" / "minilm-l6-mrpc"
     stillhouse(out, "label", "T", "--teacher", teacher, "--out", "L")
     grid = (
-        f'student = "bilstm"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 5\n{SEEDS}\n'
+        f'student = "bilstm"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 3\n{SEEDS}\n'
         f'[[grid]]\nloss = "mse"\naugmenters = "none"\nepochs = 30\n{SEEDS}\n'
         f'[[grid]]\nloss = "gold"\nepochs = 30\n{SEEDS}\n'
     )

@@ -29,6 +29,8 @@ def halved(pool: Pool, chosen: Sequence[Candidate], factor: int, metric: str, lo
             if trained[each.name].status == "paused":
                 records[each.name] = pool.stop(trained[each.name])
         alive = ranked[:keep]
+        if not alive:
+            break
     return [records[each.name] for each in chosen]
 
 
@@ -52,5 +54,5 @@ def epochs_at(share: float, epochs: int) -> int:
 
 
 def _rank(record: Record, until: int, metric: str, lower: bool) -> float:
-    best = [row[metric] for row in record.history[:until] if metric in row]
+    best = [row[metric] for row in record.history[:until] if not math.isnan(row.get(metric, math.nan))]
     return (min(best) if lower else -max(best)) if best else math.inf

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Pool:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is not None:
             # Training takes minutes: nobody waits for it after an error or Ctrl-C, and checkpoints lose little.
-            for process in multiprocessing.active_children():
+            for process in list((self._pool._processes or {}).values()):
                 process.terminate()
         self._pool.shutdown(cancel_futures=True)
 
@@ -97,7 +97,8 @@ class Pool:
                     name = futures.pop(future)
                     found[name] = self._result(future)
                     self._note(found[name])
-                bar.update(self._seen.value - bar.n)
+                # Without its lock: a process that was killed may have had it.
+                bar.update(self._seen.get_obj().value - bar.n)
                 bar.set_postfix_str(f"{len(found)}/{len(chosen)} students")
         return [found[each.name] for each in chosen]
 
@@ -115,7 +116,7 @@ class Pool:
 
     def stop(self, record: Record) -> Record:
         """Notes that a student goes no further, and throws its checkpoint away."""
-        stopped = Record(**{**asdict(record), "status": "stopped"})
+        stopped = replace(record, status="stopped")
         self._note(stopped)
         shutil.rmtree(self.out / record.name, ignore_errors=True)
         return stopped
@@ -126,6 +127,7 @@ class Pool:
             record = Record(**json.loads(self._file(candidate.name).read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
+        record = replace(record, options=candidate.options)
         if record.status == "done" and (self.out / candidate.name / "config.json").exists():
             return record
         went_so_far = until is not None and len(record.history) >= until[candidate.name]

@@ -15,17 +15,18 @@ from transferset import Source
 from ._pool import Record
 
 
-def results(out: Path, records: Sequence[Record], test: Source | None, metric: str | None, lower: bool) -> pa.Table:
+def results(
+    out: Path, records: Sequence[Record], test: Source | None, label: str | None, metric: str | None, lower: bool
+) -> pa.Table:
     """A row for each student, the best by ``metric`` first: its options, its best epoch's metrics, its size, its cost.
 
     Columns: ``name`` (of its directory), ``status``, each option, ``epoch`` (the one kept), ``trained_epochs``,
     ``train_loss`` and ``dev_*`` of that epoch, ``test_*`` where there is a test file, ``parameters``,
     ``parameters_without_vectors``, ``bytes`` (of the weights), ``rows``, ``seconds``, ``error``.
     """
-    rows = [_row(out, record, test) for record in records]
+    rows = [_row(out, record, test, label) for record in records]
     if metric is not None:
-        worst = math.inf if lower else -math.inf
-        rows.sort(key=lambda row: row.get(metric, worst), reverse=not lower)
+        rows.sort(key=lambda row: _rank(row.get(metric), lower))
     options = dict.fromkeys(name for record in records for name in record.options)
     measured = dict.fromkeys(
         name for row in rows for name in row if name == "train_loss" or name.startswith(("dev_", "test_"))
@@ -35,7 +36,14 @@ def results(out: Path, records: Sequence[Record], test: Source | None, metric: s
     return pa.table({name: _column([row.get(name) for row in rows]) for name in order})
 
 
-def _row(out: Path, record: Record, test: Source | None) -> dict[str, Any]:
+def _rank(value: float | None, lower: bool) -> float:
+    """What is not there, or no number, is last."""
+    if value is None or math.isnan(value):
+        return math.inf
+    return value if lower else -value
+
+
+def _row(out: Path, record: Record, test: Source | None, label: str | None) -> dict[str, Any]:
     best = dict(record.history[record.best_epoch - 1]) if record.best_epoch else {}
     row = {
         "name": record.name,
@@ -50,7 +58,7 @@ def _row(out: Path, record: Record, test: Source | None) -> dict[str, Any]:
     if record.status == "done":
         row |= _size(out / record.name / "model.safetensors")
         if test is not None:
-            row |= _tested(out / record.name, test)
+            row |= _tested(out / record.name, test, label)
     return row
 
 
@@ -66,11 +74,11 @@ def _size(file: Path) -> dict[str, int]:
     }
 
 
-def _tested(folder: Path, test: Source) -> dict[str, float]:
+def _tested(folder: Path, test: Source, label: str | None) -> dict[str, float]:
     from .evaluate import evaluate
     from .student import Student
 
-    found = evaluate(Student.load(folder), test, resamples=0)
+    found = evaluate(Student.load(folder), test, label=label, resamples=0)
     return {f"test_{name}": value for name, value in found.items() if isinstance(value, float)}
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from xxhash import xxh3_64_hexdigest
 
 from transferset import Ensemble, LogitCache, Source, StillhouseError, TransferSet
-from transferset.files import file_lock, whole_file
+from transferset.files import file_lock, whole_file, write_file
 from transferset.parameters import check_at_least
 
 from ._dataset import describe_sources, open_dataset, prepare
@@ -23,8 +24,14 @@ from ._halving import halved
 from ._judge import Judge
 from ._pool import Pool, Record
 from ._results import results
+from .evaluate import read_labelled
 from .grid import Candidate
+from .objectives import Output
+from .reading import Reading
 from .trainer import check_fit
+
+#: Where a sweep notes what it was made from.
+_SOURCES = "sources.json"
 
 
 def sweep(
@@ -58,12 +65,15 @@ def sweep(
         raise StillhouseError("sweep: must have students to train, got none")
     for each in chosen:
         check_fit(each.architecture, each.objective, transfer.task)
+        if test is not None and each.objective.signal != "logits":
+            raise StillhouseError(f"sweep: test must be for students of logits, got loss {each.options.get('loss')}")
     if halving is not None:
         check_at_least("sweep: halving", halving, 2)
     workers = workers if workers is not None else os.cpu_count() or 1
     check_at_least("sweep: workers", workers, 1)
     _check_place(out)
     with file_lock(out / "_sweep" / "lock", "exclusive"):
+        sources = _sources(out, transfer, cache, dev, dev_label)
         folders = _datasets(out, chosen, transfer, cache, dev, dev_label, progress)
         judges = {each.name: _judge(each, folders[each.name]) for each in chosen}
         metric, lower = _metric(judges.values())
@@ -72,6 +82,10 @@ def sweep(
                 "sweep: halving must have rows to watch and one dev metric for all students, got others: give"
                 " --dev FILE or holdout, and one monitor"
             )
+        if test is not None:
+            data = open_dataset(folders[chosen[0].name])
+            read_labelled(test, replace(data.task, label=dev_label or data.task.label), data.encoding.types)
+        write_file(out / "_sweep" / _SOURCES, sources)
         rows = {name: len(judge.rows_left) for name, judge in judges.items()}
         epochs = {each.name: each.training.epochs_for(rows[each.name]) for each in chosen}
         with Pool(out, folders, rows, epochs, min(workers, len(chosen)), progress) as pool:
@@ -79,7 +93,7 @@ def sweep(
                 records = pool.train(chosen)
             else:
                 records = halved(pool, chosen, halving, metric, lower)
-        table = results(out, records, test, metric, lower)
+        table = results(out, records, test, dev_label, metric, lower)
         with whole_file(out / "results.parquet") as file:
             pq.write_table(table, file)
     ranked = table["name"].to_pylist()
@@ -93,6 +107,24 @@ def _check_place(out: Path) -> None:
         raise StillhouseError(f"{out}: must be empty or a sweep's directory, got {min(out.iterdir()).name!r} in it")
 
 
+def _sources(
+    out: Path, transfer: TransferSet, cache: LogitCache | Ensemble, dev: Source | None, dev_label: str | None
+) -> bytes:
+    """What all students of a sweep are trained on and watched with, which must be what it was before.
+
+    The names of students say nothing of it, so those of other data would be taken for these.
+    """
+    about = describe_sources(transfer, cache, Reading(vectors="random"), "logits", dev, dev_label)
+    found = json.dumps({name: about[name] for name in ("transfer", "cache", "dev")}).encode()
+    file = out / "_sweep" / _SOURCES
+    if file.exists() and file.read_bytes() != found:
+        raise StillhouseError(
+            f"{out}: must be empty or a sweep of the same transfer set, cache and dev file, got another's: use another"
+            " --out"
+        )
+    return found
+
+
 def _datasets(
     out: Path,
     chosen: Sequence[Candidate],
@@ -103,17 +135,13 @@ def _datasets(
     progress: bool,
 ) -> dict[str, Path]:
     """The folder of the data set that each candidate is trained on, by its name; those that read alike share one."""
-    folders: dict[str, Path] = {}
-    made: set[Path] = set()
-    for each in chosen:
-        signal = each.objective.signal
-        about = json.dumps(describe_sources(transfer, cache, each.reading, signal, dev, dev_label))
+    folders: dict[tuple[Reading, Output], Path] = {}
+    for reading, signal in dict.fromkeys((each.reading, each.objective.signal) for each in chosen):
+        about = json.dumps(describe_sources(transfer, cache, reading, signal, dev, dev_label))
         folder = out / "_sweep" / f"data-{xxh3_64_hexdigest(about.encode())[:10]}"
-        if folder not in made:
-            prepare(folder, transfer, cache, each.reading, signal, dev, dev_label, progress)
-            made.add(folder)
-        folders[each.name] = folder
-    return folders
+        prepare(folder, transfer, cache, reading, signal, dev, dev_label, progress)
+        folders[reading, signal] = folder
+    return {each.name: folders[each.reading, each.objective.signal] for each in chosen}
 
 
 def _judge(candidate: Candidate, folder: Path) -> Judge:
