@@ -33,8 +33,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from augment import augment_file, load_recipe
 from label import label, load_teacher
 from students import Student, Training, load_architecture, load_objective, train
-from students._dataset import Dataset, prepare
+from students._dataset import Dataset
 from students._gold import gold_targets
+from students._prepare import prepare
 from students._run import Run
 from students._vectors import starting_table
 from students.metrics import scores

@@ -19,10 +19,11 @@ from transferset import Ensemble, LogitCache, Source, StillhouseError, TransferS
 from transferset.files import file_lock, whole_file, write_file
 from transferset.parameters import check_at_least
 
-from ._dataset import describe_sources, open_dataset, prepare
+from ._dataset import open_dataset
 from ._halving import halved
 from ._judge import Judge
 from ._pool import Pool, Record
+from ._prepare import describe_sources, prepare
 from ._results import results
 from .evaluate import read_labelled
 from .grid import Candidate

@@ -21,8 +21,9 @@ from transferset.files import file_lock
 from transferset.parameters import check_at_least, describe
 
 from ._config import Config
-from ._dataset import Dataset, describe_sources, prepare
+from ._dataset import Dataset
 from ._judge import Judge
+from ._prepare import describe_sources, prepare
 from ._run import Run
 from ._vectors import starting_table
 from .objectives import Objective

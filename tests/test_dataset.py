@@ -13,9 +13,10 @@ from small_sets import LABELS, PAIR, RANDOM, TASK, TEXTS, cache_of, taught, text
 from augment import Mask, Ngram, Pos
 from augment import _ingest as ingest_module
 from students import Reading, Training, load_objective
-from students import _dataset as dataset_module
-from students._dataset import describe_sources, open_dataset, prepare, rows_to_train
+from students import _prepare as preparing
+from students._dataset import open_dataset, rows_to_train
 from students._judge import Judge
+from students._prepare import describe_sources, prepare
 from students._words import SPECIAL
 from transferset import Ensemble, LogitCache, Member, Source, StillhouseError, Task, content_keys
 
@@ -361,7 +362,7 @@ def test_a_dev_file_that_does_not_fit_is_refused(tmp_path, texts, labels, messag
 
 @pytest.mark.parametrize("held", [range(7, 50), range(43), range(0)])
 def test_all_rows_that_the_cache_lacks_are_counted_before_any_work(tmp_path, parts, monkeypatch, held):
-    monkeypatch.setattr(dataset_module, "_learn_encoding", None)
+    monkeypatch.setattr(preparing, "_learn_encoding", None)
     transfer = transfer_set(tmp_path / "set")
     assert len(transfer.store.parts()) == 2
     cache = cache_of(tmp_path / "L", [TEXTS[n] for n in held])
@@ -413,7 +414,7 @@ def test_the_same_folder_is_opened_and_not_made_again(tmp_path, augmented, with_
     before = stamps(tmp_path / "D")
     # More rows in the cache make no other data.
     cache.append(content_keys(TASK, pa.table({"text": ["more"]})), {"logits": taught(["more"])})
-    monkeypatch.setattr(dataset_module, "_write", None)
+    monkeypatch.setattr(preparing, "write_arrays", None)
     again = made(tmp_path / "D", augmented, cache, **dev)
     assert stamps(tmp_path / "D") == before
     for data in (again, open_dataset(tmp_path / "D")):
@@ -462,14 +463,14 @@ def test_other_sources_are_made_anew(tmp_path):
 def test_one_that_was_killed_while_another_was_made_is_not_taken_for_whole(tmp_path, monkeypatch):
     transfer, cache = transfer_set(tmp_path / "set"), cache_of(tmp_path / "L", TEXTS)
     first = words_of(made(tmp_path / "D", transfer, cache))
-    short, columns = Reading(vectors="random", max_tokens=1), dataset_module._write
+    short, columns = Reading(vectors="random", max_tokens=1), preparing.write_arrays
 
     def dies(folder, of, pieces):
         columns(folder, of, pieces)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset_module, "_write", dies)
+        patch.setattr(preparing, "write_arrays", dies)
         with pytest.raises(KeyboardInterrupt):
             made(tmp_path / "D", transfer, cache, short)
     assert words_of(made(tmp_path / "D", transfer, cache)) == first

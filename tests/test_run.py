@@ -31,8 +31,8 @@ from small_sets import (
 
 from students import Student, Training, load_architecture
 from students import _run as run_module
-from students._dataset import prepare
 from students._judge import Judge
+from students._prepare import prepare
 from students._run import Run
 from students._tokens import Texts
 from students._vectors import starting_table

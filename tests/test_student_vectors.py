@@ -224,7 +224,7 @@ def test_pieces_beyond_the_teachers_table_are_random_and_rows_beyond_the_pieces_
 
 def test_a_file_has_no_vectors_of_pieces(tmp_path, teacher):
     glove(tmp_path / "vectors.txt")
-    with pytest.raises(StillhouseError, match="vectors of pieces must be teacher or random, got '.*vectors.txt'"):
+    with pytest.raises(StillhouseError, match=r"vectors of pieces must be teacher or random, got '.*vectors.txt'"):
         known_vectors(str(tmp_path / "vectors.txt"), Subwords(teacher_tokenizer(teacher[0])), teacher[0])
 
 

@@ -486,9 +486,7 @@ def test_dev_rows_that_are_labelled_later_can_be_watched(tmp_path):
     """The advice of the error helps, though the data set of a sweep is kept."""
     transfer, cache = transfer_set(tmp_path / "set"), cache_of(tmp_path / "L", TEXTS)
     dev = labelled(tmp_path / "dev.csv")
-    with pytest.raises(
-        StillhouseError, match="need what the teacher says of the dev rows: label them too"
-    ):
+    with pytest.raises(StillhouseError, match="need what the teacher says of the dev rows: label them too"):
         sweep(transfer, cache, chosen({"monitor": "loss"}), tmp_path / "R", dev)
     texts = ["good film", "bad film", "good plot"]
     cache.append(content_keys(TASK, pa.table({"text": texts})), {"logits": taught(texts)})
