@@ -4,7 +4,7 @@
     python benchmarks/student_speed.py sweep       # eight students in a sweep beside one
     python benchmarks/student_speed.py throughput  # bilstm and bag beside the transformers pipeline with the teacher
 
-Contenders take turns, three times over; medians are quoted. All read SST-2 labelled by the teacher of ``shared``.
+Contenders take turns, three times over or ``--rounds``; medians are quoted. All read SST-2 labelled by the teacher of ``shared``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from transferset import LogitCache, Source, Task, TransferSet, read_rows
 ROOT = Path(__file__).parent.parent
 TASK = Task("text", ("sentence",), "label", classes=("0", "1"))
 ROUNDS = 3
-EPOCHS = 4
+EPOCHS = 2
 
 
 def main() -> None:
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("what", choices=["training", "sweep", "throughput"])
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--out", type=Path, help="where to keep the transfer set and the cache for the next time")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--copies", type=int, default=0, help="augmented copies of each text")
     given = parser.parse_args()
     os.environ.setdefault("NLTK_DATA", str((given.shared / "nltk_data").resolve()))
@@ -61,7 +62,8 @@ def main() -> None:
         out = given.out or Path(scratch)
         out.mkdir(parents=True, exist_ok=True)
         made = transfer_set(given.shared, out, given.copies)
-        {"training": training, "sweep": sweep, "throughput": throughput}[given.what](given.shared, out, *made)
+        work = {"training": training, "sweep": sweep, "throughput": throughput}[given.what]
+        work(given.shared, out, *made, given.rounds)
 
 
 def transfer_set(shared: Path, out: Path, copies: int) -> tuple[TransferSet, LogitCache]:
@@ -77,10 +79,10 @@ def say(**figures: Any) -> None:
     print(json.dumps(figures), flush=True)
 
 
-def in_turn(contenders: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+def in_turn(contenders: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """What each contender measured in each round."""
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, measure in contenders.items():
             found[name].append(measure())
             print(f"  {name}: {found[name][-1]:,.1f}", file=sys.stderr, flush=True)
@@ -154,7 +156,7 @@ class Loop:
             optimizer.step()
 
 
-def training(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache) -> None:
+def training(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, rounds: int) -> None:
     data = prepare(out / "data", transfer, cache, Reading(), "logits", progress=True)
     loops = {"plain": 50, "padded": 256, "packed": 256, "sparse": 256}
 
@@ -168,7 +170,7 @@ def training(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache) 
 
     contenders: dict[str, Callable[[], float]] = {kind: (lambda kind=kind: theirs(kind)) for kind in loops}  # type: ignore[misc]
     contenders |= {"ours": lambda: ours("auto"), "ours float32": lambda: ours("float32")}
-    rates = in_turn(contenders)
+    rates = in_turn(contenders, rounds)
     middle = {name: statistics.median(each) for name, each in rates.items()}
     say(texts_a_second=rates, rows=len(data.copy), words_a_text=float(data.train.inputs.lengths.mean()))
     for own in ("ours", "ours float32"):
@@ -228,7 +230,7 @@ def accuracies(shared: Path, data: Dataset, loops: dict[str, int]) -> None:
 # Eight students and one.
 
 
-def sweep(shared: Path, out: Path, *_: object) -> None:
+def sweep(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, rounds: int) -> None:  # noqa: ARG001
     """The wall time of the commands, from start to end."""
     for student in ("bilstm", "bag"):
         options = ["--epochs", str(EPOCHS)]
@@ -243,7 +245,7 @@ def sweep(shared: Path, out: Path, *_: object) -> None:
 
         dev = ("--dev", str((shared / "data" / "sst2" / "dev.tsv").resolve()), "--halving", "2")
         contenders = {"one": one, "eight": eight, "eight, halving": partial(eight, more=dev)}
-        seconds = in_turn(contenders)
+        seconds = in_turn(contenders, rounds)
         middle = {name: statistics.median(each) for name, each in seconds.items()}
         say(student=student, seconds=seconds)
         for name in ("eight", "eight, halving"):
@@ -262,7 +264,7 @@ def command(out: Path, *arguments: str) -> float:
 # Answers a second.
 
 
-def throughput(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache) -> None:
+def throughput(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, rounds: int) -> None:
     from transformers import pipeline
 
     table = pa.concat_tables(list(transfer.tables(["sentence"])))
@@ -295,7 +297,7 @@ def throughput(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache
         for name, student in students.items()
     }
     contenders["pipeline"] = lambda: pace(lambda: list(teacher(strings[:2_000], batch_size=best)), 2_000)
-    rates = in_turn(contenders)
+    rates = in_turn(contenders, rounds)
     middle = {name: statistics.median(each) for name, each in rates.items()}
     say(texts_a_second=rates, pipeline_batch=best, texts=len(texts))
     for name in students:

@@ -235,6 +235,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are written and not forced to the disk: where no power is lost, nobody need wait for it."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 @pytest.fixture(scope="session")
 def labelled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """200 short texts of the teacher's words with the labels neg and pos: a csv with the columns text, label."""

@@ -20,6 +20,7 @@ from students._prepare import describe_sources, prepare
 from students._words import SPECIAL
 from transferset import Ensemble, LogitCache, Member, Source, StillhouseError, Task, content_keys
 
+pytestmark = pytest.mark.usefixtures("no_sync")
 RULES = [Mask(rate=0.2), Pos(rate=0.2, tagger="classes"), Ngram(rate=0.3)]
 MANY = [Task("text", ("text",), "label", "multilabel", ("a", "b", "c")), [["a"], None, ["c", "a"], [], ["b"]]]
 SCORES = [Task("text", ("text",), "label", "regression"), [0.5, None, -3, 1e6, 0]]

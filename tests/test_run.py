@@ -40,7 +40,7 @@ from students.objectives.mse import Mse
 from students.trainer import fit
 from transferset import Source, StillhouseError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_sync")
 STUDENTS = {
     "bilstm": SMALL,
     "bag": load_architecture("bag", {"hidden": 8, "vector_width": 8}),

@@ -15,7 +15,7 @@ from students._words import Vocabulary
 from transferset import StillhouseError, Task
 from transferset.parameters import describe, parameters
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_sync")
 MOODS = {"good": 1, "fine": 1, "fun": 1, "bad": 0, "dull": 0, "slow": 0}
 WORDS = ("film", "plot", "a", "the", *MOODS)
 PIECES = ["[UNK]", "film", "plot", "a", "the", "good", "fi", "##ne", "##n", "fun", "bad", "du", "##ll", "slow"]

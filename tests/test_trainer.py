@@ -35,7 +35,7 @@ from students.bilstm import Bilstm
 from students.objectives.mse import Mse
 from transferset import LogitCache, Source, StillhouseError, Task, TransferSet, keys_from_arrow
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_sync")
 STUDENT_FILES = ("model.safetensors", "vocabulary.json", "config.json")
 
 
