@@ -104,7 +104,7 @@ def mrpc(shared: Path, out: Path) -> None:
     teacher = shared / "models" / "minilm-l6-mrpc"
     stillhouse(out, "label", "T", "--teacher", teacher, "--out", "L")
     grid = (
-        f'student = "bilstm"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 3\n{SEEDS}\n'
+        f'student = "bilstm"\ntokens = "pieces"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 3\n{SEEDS}\n'
         f'[[grid]]\nloss = "mse"\naugmenters = "none"\nepochs = 30\n{SEEDS}\n'
         f'[[grid]]\nloss = "gold"\nepochs = 30\n{SEEDS}\n'
     )
@@ -119,7 +119,7 @@ def stsb(shared: Path, out: Path) -> None:
     stillhouse(out, "augment", data / "train.tsv", *columns, "--task", "regression", *options, "--out", "T")
     stillhouse(out, "label", "T", "--teacher", "python:similarity_teacher:score", "--out", "L")
     grid = (
-        f'student = ["bilstm", "bag"]\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 8\n{SEEDS}\n'
+        f'student = ["bilstm", "bag"]\ntokens = "pieces"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 8\n{SEEDS}\n'
         f'[[grid]]\nloss = "mse"\naugmenters = "none"\nepochs = 30\n{SEEDS}\n'
         f'[[grid]]\nloss = "gold"\nepochs = 30\n{SEEDS}\n'
     )

@@ -4,7 +4,8 @@
     python benchmarks/student_speed.py sweep       # eight students in a sweep beside one
     python benchmarks/student_speed.py throughput  # bilstm and bag beside the transformers pipeline with the teacher
 
-Contenders take turns, three times over or ``--rounds``; medians are quoted. All read SST-2 labelled by the teacher of ``shared``.
+Contenders take turns, three times over or ``--rounds``; medians are quoted.
+All read SST-2 labelled by the teacher of ``shared``.
 """
 
 from __future__ import annotations
