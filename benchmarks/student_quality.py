@@ -105,7 +105,6 @@ def mrpc(shared: Path, out: Path) -> None:
     stillhouse(out, "label", "T", "--teacher", teacher, "--out", "L")
     grid = (
         f'student = "bilstm"\ntokens = "pieces"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 3\n{SEEDS}\n'
-        f'[[grid]]\nloss = "mse"\naugmenters = "none"\nepochs = 30\n{SEEDS}\n'
         f'[[grid]]\nloss = "gold"\nepochs = 30\n{SEEDS}\n'
     )
     sweep(out, "R", grid, "--test", data / "test.tsv")
@@ -115,12 +114,11 @@ def mrpc(shared: Path, out: Path) -> None:
 def stsb(shared: Path, out: Path) -> None:
     data = shared / "data" / "stsb"
     columns = ("--no-header", "--text", "6", "--text-pair", "7", "--label", "5")
-    options = ("--recipe", recipe(out, shared, "pairs"), "--copies", 12)
+    options = ("--recipe", recipe(out, shared, "pairs"), "--copies", 6)
     stillhouse(out, "augment", data / "train.tsv", *columns, "--task", "regression", *options, "--out", "T")
     stillhouse(out, "label", "T", "--teacher", "python:similarity_teacher:score", "--out", "L")
     grid = (
-        f'student = ["bilstm", "bag"]\ntokens = "pieces"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 8\n{SEEDS}\n'
-        f'[[grid]]\nloss = "mse"\naugmenters = "none"\nepochs = 30\n{SEEDS}\n'
+        f'student = ["bilstm", "bag"]\ntokens = "pieces"\nholdout = 0.1\n[[grid]]\nloss = "mse"\nepochs = 6\n{SEEDS}\n'
         f'[[grid]]\nloss = "gold"\nepochs = 30\n{SEEDS}\n'
     )
     sweep(out, "R", grid, "--test", data / "test.tsv", "--no-header")
@@ -139,7 +137,7 @@ def embeddings(out: Path, data: Path) -> None:
         rows = (data / f"{name}.tsv").read_text("utf-8").splitlines()
         texts = dict.fromkeys(text for row in rows for text in row.split("\t")[5:7])
         (out / f"{name}.txt").write_text("\n".join(texts) + "\n", "utf-8")
-    options = ("--recipe", out / "recipe.toml", "--copies", 12)
+    options = ("--recipe", out / "recipe.toml", "--copies", 6)
     stillhouse(out, "augment", "train.txt", "--text", "text", *options, "--out", "TE")
     stillhouse(out, "augment", "test.txt", "--text", "text", "--copies", 0, "--out", "TE-test")
     for transfer in ("TE", "TE-test"):
