@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from transferset import StillhouseError, Task
 from transferset.tables import FeatureTypes
 
-from ._number import Floats, Sample, Scaling
+from ._number import Sample, Scaling, scaled
 from .encoding import Array, Columns, Rows
 
 #: Categories of a column that get a code; all rarer ones are the unknown one.
@@ -24,23 +24,19 @@ MOST_CATEGORIES = 10_000
 SAMPLE_ROWS = 1 << 16
 #: So many distinct categories of a column are counted at once; where there are more, the rarest are forgotten.
 _MOST_COUNTED = 1 << 18
+_BLOCK = 1 << 13
 _NUMERIC = {"bool": pa.bool_(), "int64": pa.int64(), "float64": pa.float64()}
 Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers: one scaled number a row, and where any was missing in learning a 1 that says so."""
+    """A column of numbers: a scaled one a row, and where any was missing in learning a 1 where one is."""
 
     name: str
     type: str
     scaling: Scaling
     has_missing: bool
-
-    @property
-    def width(self) -> int:
-        """How many numbers a row has."""
-        return 1 + self.has_missing
 
 
 @dataclass(frozen=True)
@@ -113,8 +109,12 @@ class Features:
 
     @property
     def numbers(self) -> int:
-        """F, how many numbers a row has."""
-        return sum(each.width for each in self.columns if isinstance(each, Numeric))
+        """F, how many numbers a row has: a scaled one for each column of numbers, and then whether it was missing."""
+        return len(self._numeric) + sum(each.has_missing for each in self._numeric)
+
+    @property
+    def _numeric(self) -> list[Numeric]:
+        return [each for each in self.columns if isinstance(each, Numeric)]
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -127,21 +127,22 @@ class Features:
         Raises:
             StillhouseError: a column of another type.
         """
-        rows = len(columns[0])
-        numbers = np.zeros((rows, self.numbers), np.float32)
-        codes = np.zeros((rows, len(self.cardinalities)), np.int32)
-        number = code = 0
-        for of, column in zip(self.columns, columns, strict=True):
-            if isinstance(of, Nominal):
-                codes[:, code] = of.codes(_cast(of.name, column, pa.string()))
-                code += 1
-                continue
-            values = _floats(of.name, column)
-            numbers[:, number] = of.scaling.of(values)
-            if of.has_missing:
-                numbers[:, number + 1] = np.isnan(values)
-            number += of.width
-        return FeatureRows(numbers, codes)
+        pairs = list(zip(self.columns, columns, strict=True))
+        codes = [of.codes(_cast(of.name, column, pa.string())) for of, column in pairs if isinstance(of, Nominal)]
+        numbers = [_floats(of.name, column) for of, column in pairs if isinstance(of, Numeric)]
+        return FeatureRows(self._numbers(numbers, len(columns[0])), _matrix(codes, len(columns[0]), np.int32))
+
+    def _numbers(self, columns: Sequence[Array], rows: int) -> npt.NDArray[np.float32]:
+        scalings = [each.scaling for each in self._numeric]
+        some_missing = [place for place, each in enumerate(self._numeric) if each.has_missing]
+        found = np.empty((rows, self.numbers), np.float32)
+        # So many rows at a time as stay near the processor.
+        for start in range(0, rows, _BLOCK):
+            block = found[start : start + _BLOCK]
+            values = _matrix([column[start : start + _BLOCK] for column in columns], len(block))
+            block[:, : len(scalings)] = scaled(values, scalings)
+            block[:, len(scalings) :] = np.isnan(values[:, some_missing])
+        return found
 
     def inputs(self, columns: Mapping[str, Array]) -> FeatureRows:
         """The rows whose columns these are."""
@@ -204,9 +205,7 @@ class _Learning:
         self.counts = {name: none for name in task.inputs if name not in self.numeric}
 
     def add(self, table: pa.Table) -> None:
-        values = np.empty((len(table), len(self.numeric)))
-        for place, name in enumerate(self.numeric):
-            values[:, place] = _floats(name, table[name])
+        values = _matrix([_floats(name, table[name]) for name in self.numeric], len(table))
         self.sample.add(values)
         self.missing |= np.isnan(values).any(0)
         for name, counts in self.counts.items():
@@ -239,10 +238,21 @@ def _numeric_type(kind: pa.DataType) -> str | None:
     return next((name for of_kind, name in numeric.items() if of_kind(kind)), None)
 
 
-def _floats(name: str, column: pa.Array | pa.ChunkedArray) -> Floats:
-    """A column of numbers, NaN where missing."""
-    values = _cast(name, column, pa.float64())
-    return np.asarray(values.to_numpy() if isinstance(values, pa.ChunkedArray) else values.to_numpy(False), np.float64)
+def _matrix(columns: Sequence[Array], rows: int, dtype: npt.DTypeLike = np.float64) -> Array:
+    """(rows, columns) of columns, of which there may be none."""
+    found = np.empty((rows, len(columns)), dtype)
+    for place, column in enumerate(columns):
+        found[:, place] = column
+    return found
+
+
+def _floats(name: str, column: pa.Array | pa.ChunkedArray) -> Array:
+    """A column of numbers, with NaN where missing."""
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        column = _cast(name, column, pa.float64())
+    # Whole numbers come as they are where none is missing.
+    numbers: Array = column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(False)
+    return numbers
 
 
 def _cast(name: str, column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:

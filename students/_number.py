@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +32,8 @@ class Scaling:
 
     Source: the inverse hyperbolic sine of Burbidge, Magee and Robb 1988 (JASA 83), here with median and distance.
 
-    >>> scaling = Scaling.learned(np.array([1.0, 2.0, 3.0, 1e9]))
-    >>> scaling.of(np.array([1.0, 2.0, 3.0, 1e9])).round(2)
+    >>> values = np.array([1.0, 2.0, 3.0, 1e9])
+    >>> scaled(values[:, None], [Scaling.learned(values)])[:, 0].round(2)
     array([-0.63, -0.58, -0.52,  1.73], dtype=float32)
     """
 
@@ -62,21 +63,29 @@ class Scaling:
         bent = _bent(known, centre, scale)
         return cls(float(centre), float(scale), float(bent.mean()), float(bent.std()))
 
-    def of(self, values: Floats) -> npt.NDArray[np.float32]:
-        """(N,) scaled numbers, all finite; 0 where missing."""
-        if not self.scale:
-            return np.zeros(len(values), np.float32)
-        bent = _bent(values, self.centre, self.scale)
-        scaled: npt.NDArray[np.float32] = (bent - np.float32(self.mean)) / np.float32(self.deviation)
-        scaled[np.isnan(scaled)] = 0
-        return np.clip(scaled, -LIMIT, LIMIT)
+
+def scaled(values: Floats, scalings: Sequence[Scaling]) -> npt.NDArray[np.float32]:
+    """(N, F) numbers, each column in its own scale, all finite; 0 where missing.
+
+    Values are (N, F), NaN where missing.
+    """
+    rows = ((each.centre, each.scale or np.inf, each.mean, each.deviation) for each in scalings)
+    centre, scale, mean, deviation = np.array([*rows]).reshape(-1, 4).T
+    found = _bent(values, centre, scale)
+    found -= mean.astype(np.float32)
+    found /= deviation.astype(np.float32)
+    np.clip(found, -LIMIT, LIMIT, out=found)
+    found[np.isnan(found)] = 0
+    return found
 
 
-def _bent(values: Floats, centre: float, scale: float) -> npt.NDArray[np.float32]:
+def _bent(values: Floats, centre: float | Floats, scale: float | Floats) -> npt.NDArray[np.float32]:
+    distance = np.clip(values, -_LARGEST, _LARGEST)
+    distance -= centre
     with np.errstate(over="ignore"):
-        distance = (np.clip(values, -_LARGEST, _LARGEST) - centre) / scale
-    bent: npt.NDArray[np.float32] = np.arcsinh(np.clip(distance, -_FARTHEST, _FARTHEST).astype(np.float32))
-    return bent
+        distance /= scale
+    bent = np.clip(distance, -_FARTHEST, _FARTHEST, out=distance).astype(np.float32)
+    return np.arcsinh(bent, out=bent)
 
 
 class Sample:

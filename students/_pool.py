@@ -103,7 +103,12 @@ class Pool:
         return [found[each.name] for each in chosen]
 
     def _submit(self, candidate: Candidate, until: int | None) -> Future[Record]:
-        return self._pool.submit(_train, candidate, self.folders[candidate.name], self.out / candidate.name, until)
+        # A process is started here, and is to be deaf to Ctrl-C from its first moment: it inherits what is blocked.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._pool.submit(_train, candidate, self.folders[candidate.name], self.out / candidate.name, until)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _result(self, future: Future[Record]) -> Record:
         try:
@@ -151,12 +156,13 @@ def _tick(rows: int) -> None:
 
 
 def _begin(threads: int, seen: Any) -> None:
-    """What a process does first: it leaves Ctrl-C to the one that started it, and ends when that one does."""
+    """What a process does first: it sees to it that it ends when the one does that started it."""
     global _seen  # noqa: PLW0603 - what the process counts in
     import torch
 
     _seen = seen
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # By default it is a semaphore of the system's, which a process that is terminated leaves behind.
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(threads)
     parent = multiprocessing.parent_process()
     if parent is not None:

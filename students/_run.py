@@ -152,7 +152,8 @@ class Run:
     def _forward(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """The outputs; and of students with word vectors the batch's distinct words and their vectors, a leaf."""
         batch = self.examples.inputs.batch(rows)
-        bfloat16 = self.dtype is torch.bfloat16
+        # In a network without an encoder the outputs themselves would have three digits.
+        bfloat16 = self.dtype is torch.bfloat16 and self.reads_words
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             if not self.reads_words:
                 return self.model(*map(torch.from_numpy, batch)), torch.zeros(0), None

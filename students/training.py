@@ -25,7 +25,7 @@ MONITORS = (
     "cosine",
 )
 #: Without a wish: large sets are seen so often, small ones until so many steps are made.
-LEAST_EPOCHS, LEAST_STEPS = 4, 3_000
+LEAST_EPOCHS, LEAST_STEPS = 4, 1_000
 DTYPES = ("auto", "float32", "bfloat16")
 
 
@@ -40,7 +40,7 @@ class Training:
         StillhouseError: a value out of range.
     """
 
-    epochs: Annotated[int | None, "passes over the rows  [default: 4, or as many as make 3,000 steps]"] = None
+    epochs: Annotated[int | None, "passes over the rows  [default: 4, or as many as make 1,000 steps]"] = None
     batch_size: Annotated[int, "rows in a step"] = 256
     learning_rate: Annotated[float, "highest rate of Adam"] = 1e-3
     schedule: Annotated[str, "how the rate falls after the warm-up: linear, cosine, or constant"] = "linear"
@@ -78,7 +78,7 @@ class Training:
         """The epochs over so many rows: those asked for, or enough for a small set too.
 
         >>> Training().epochs_for(1_000_000), Training().epochs_for(10_000), Training(epochs=1).epochs_for(10)
-        (4, 75, 1)
+        (4, 25, 1)
         """
         return self.epochs or max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / math.ceil(rows / self.batch_size)))
 

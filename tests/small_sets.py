@@ -13,8 +13,9 @@ from students.bilstm import Bilstm
 from students.objectives.mse import Mse
 from transferset import LogitCache, Source, Task, TransferSet, content_keys
 
-TASK = Task("text", ("text",), "label", classes=("neg", "pos"))
-PAIR = Task("pair", ("one", "other"), "label", classes=("neg", "pos"))
+CLASSES = ("neg", "pos")
+TASK = Task("text", ("text",), "label", classes=CLASSES)
+PAIR = Task("pair", ("one", "other"), "label", classes=CLASSES)
 SMALL = Bilstm(width=8, hidden=8, vector_width=8)
 SHORT = Training(epochs=2, batch_size=16, learning_rate=0.01, dtype="float32")
 RANDOM = Reading(vectors="random")
@@ -63,6 +64,25 @@ def cache_of(folder, texts, logits=None, task=TASK, classes=None, **signals):
     cache = LogitCache.create(folder, about, {})
     cache.append(content_keys(task, table), signals)
     return cache
+
+
+def feature_set(folder, rows=50):
+    """A transfer set of two numbers, a category and gaps, and its cache: the logits are learnable from all of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    size, count, kind = random.normal(size=rows), random.integers(0, 9, rows), random.integers(0, 3, rows)
+    said = size + count / 4 + kind
+    cells = zip(size, count, kind, said > np.median(said), strict=True)
+    lines = [f"{a:.3f},{'' if b == 8 else b},{'rgb'[c]},{CLASSES[int(d)]}" for a, b, c, d in cells]
+    (folder / "rows.csv").write_text("\n".join(["size,count,kind,label", *lines]) + "\n")
+    task = Task("features", ("size", "count", "kind"), "label", classes=CLASSES)
+    augment_file(Source(folder / "rows.csv"), task, folder / "T", "munge", copies=0)
+    transfer = TransferSet.open(folder / "T")
+    about = {"teacher": "hand", "inputs": "features", "target": "classification", "classes": list(CLASSES)}
+    cache = LogitCache.create(folder / "L", {**about, "signals": {"logits": 2}, "storage": "float32"}, {})
+    table = pa.concat_tables(list(transfer.tables()))
+    cache.append(content_keys(transfer.task, table), {"logits": np.stack([-said, said], 1).astype(np.float32)})
+    return transfer, cache
 
 
 def texts_in(transfer):

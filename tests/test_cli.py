@@ -23,7 +23,7 @@ def made(tmp_path_factory, tiny_teacher, labelled_file):
     """A transfer set T, its cache L and a student S, made by the commands."""
     folder = tmp_path_factory.mktemp("made")
     augment = ("augment", labelled_file, "--text", "text", "--label", "label", "--pos-tagger", "classes")
-    small = ("--bilstm-vector-width", 8, "--bilstm-width", 8, "--bilstm-hidden", 8, "--epochs", 1)
+    small = ("--vector-width", 8, "--width", 8, "--hidden", 8, "--epochs", 1)
     for arguments in (
         (*augment, "--copies", 2, "--out", folder / "T"),
         ("label", folder / "T", "--teacher", tiny_teacher, "--out", folder / "L"),
@@ -121,6 +121,7 @@ def test_bad_input_of_label_and_train_is_one_line_and_loses_nothing(run, made, t
     (bare / "tokenizer.json").unlink()
     dev = tmp_path / "dev.csv"
     dev.write_text("text,label\ngood,pos\nbad,awful\n")
+    LogitCache.create(tmp_path / "empty", LogitCache.open(made / "L").about, {})
     for arguments, says in (
         (("label", made / "nothing", "--teacher", tiny_teacher, "--out", made / "L"), "must be a transfer set"),
         (("label", made / "L", "--teacher", tiny_teacher, "--out", made / "L2"), "got a logit cache"),
@@ -145,6 +146,25 @@ def test_bad_input_of_label_and_train_is_one_line_and_loses_nothing(run, made, t
         (("label", made / "T", "--teacher", tiny_teacher, "--engine", "rya", "--out", tmp_path / "L"), "rya"),
         (("train", made / "T", made / "L", "--student", "bilstn", "--out", tmp_path / "S"), "did you mean 'bilstm'?"),
         (("train", made / "T", made / "L", "--loss", "mes", "--out", tmp_path / "S"), "did you mean 'mse'?"),
+        (("train", made / "T", made / "L", "--learning-rat", 1, "--out", tmp_path / "S"), "No such option"),
+        (("train", made / "T", made / "L", "--tokens", "peices", "--out", tmp_path / "S"), "did you mean 'pieces'?"),
+        (
+            ("train", made / "T", made / "L", "--student", "bag", "--width", 8, "--out", tmp_path / "S"),
+            "width: must be an option of bag, got one of bilstm",
+        ),
+        (
+            ("train", made / "T", made / "L", "--temperature", 2, "--out", tmp_path / "S"),
+            "temperature: must be an option of mse, got one of kl",
+        ),
+        (
+            ("train", made / "T", made / "L", "--student", "mlp", "--out", tmp_path / "S"),
+            "student mlp: must be given features, got 'text'",
+        ),
+        (("train", made / "T", made / "L", "--patience", 2, "--out", tmp_path / "S"), "must have rows to watch"),
+        (("train", made / "T", made / "L", "--holdout", 1, "--out", tmp_path / "S"), "holdout must be at least 0 and"),
+        (("train", made / "T", made / "L", "--loss", "cosine", "--out", tmp_path / "S"), "must hold embedding, got"),
+        (("train", made / "T", made / "L", "--dev", tmp_path / "no.csv", "--out", tmp_path / "S"), "got nothing there"),
+        (("train", made / "T", tmp_path / "empty", "--out", tmp_path / "S"), "are missing: run `stillhouse label`"),
         (
             ("train", made / "T", made / "L", "--dev", dev, "--out", tmp_path / "S"),
             "row 2, column 'label' must hold one",
@@ -161,6 +181,23 @@ def test_bad_input_of_label_and_train_is_one_line_and_loses_nothing(run, made, t
     ):
         assert says in one_line_error(run(*arguments)), arguments
     assert files_of(made) == before
+
+
+def test_a_student_of_a_newer_format_is_one_line(run, made, labelled_file, tmp_path):
+    shutil.copytree(made / "S", tmp_path / "S")
+    config = json.loads((tmp_path / "S" / "config.json").read_text())
+    (tmp_path / "S" / "config.json").write_text(json.dumps({**config, "format": 2}))
+    before = files_of(tmp_path)
+    for arguments in (
+        ("predict", tmp_path / "S", labelled_file),
+        ("evaluate", tmp_path / "S", labelled_file),
+        ("show", tmp_path / "S"),
+        ("export", tmp_path / "S", "--onnx", tmp_path / "S.onnx"),
+        ("train", made / "T", made / "L", "--out", tmp_path / "S"),
+    ):
+        error = one_line_error(run(*arguments))
+        assert "S: format must be 1 or older, got 2: upgrade stillhouse" in error, arguments
+    assert files_of(tmp_path) == before
 
 
 def test_a_cache_of_another_teacher_is_refused(run, made, tiny_teacher, tmp_path):
@@ -205,7 +242,7 @@ def test_several_teachers_make_an_ensemble_that_students_learn_from(run, made, t
     assert done.stdout.count(b" 0 labelled now") == 2
     for command in ("verify", "show", "gc"):
         assert run(command, tmp_path / "L").returncode == 0, command
-    small = ("--bilstm-vector-width", 8, "--bilstm-width", 8, "--bilstm-hidden", 8, "--epochs", 1)
+    small = ("--vector-width", 8, "--width", 8, "--hidden", 8, "--epochs", 1)
     assert run("train", made / "T", tmp_path / "L", *small, "--out", tmp_path / "S").returncode == 0
 
 
@@ -321,7 +358,7 @@ def test_a_student_of_unlabelled_text_is_measured_by_a_column_that_is_named(run,
     texts = tmp_path / "corpus.txt"
     lines = [line.split(",")[0] for line in labelled_file.read_text().splitlines()[1:]]
     texts.write_text("\n".join(lines) + "\n")
-    small = ("--bilstm-vector-width", 8, "--bilstm-width", 8, "--bilstm-hidden", 8, "--epochs", 1)
+    small = ("--vector-width", 8, "--width", 8, "--hidden", 8, "--epochs", 1)
     for arguments in (
         ("augment", texts, "--copies", 0, "--out", tmp_path / "T"),
         ("label", tmp_path / "T", "--teacher", tiny_teacher, "--out", tmp_path / "L"),
@@ -337,7 +374,7 @@ def test_a_student_of_unlabelled_text_is_measured_by_a_column_that_is_named(run,
 def test_another_label_column_of_the_dev_file_is_another_run(run, made, tmp_path):
     dev = tmp_path / "dev.csv"
     dev.write_text("text,label,other\ngood film,pos,neg\nbad film,neg,pos\n")
-    small = ("--bilstm-vector-width", 8, "--bilstm-width", 8, "--bilstm-hidden", 8, "--epochs", 1)
+    small = ("--vector-width", 8, "--width", 8, "--hidden", 8, "--epochs", 1)
     arguments = ("train", made / "T", made / "L", *small, "--dev", dev, "--out", tmp_path / "S")
     assert run(*arguments).returncode == 0
     assert "got another student" in one_line_error(run(*arguments, "--label", "other"))

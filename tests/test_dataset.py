@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors.numpy import save
-from small_sets import LABELS, PAIR, RANDOM, TASK, TEXTS, cache_of, taught, texts_in, transfer_set
+from small_sets import LABELS, PAIR, RANDOM, TASK, TEXTS, cache_of, feature_set, taught, texts_in, transfer_set
 
 from augment import Mask, Ngram, Pos
 from augment import _ingest as ingest_module
@@ -193,6 +193,22 @@ def test_pairs_have_two_texts(tmp_path):
         [text.split() for text in each] for each in (TEXTS, TEXTS[::-1])
     ]
     np.testing.assert_array_equal(targets_of(data)[0], taught([" ".join(pair) for pair in pairs]))
+
+
+def test_features_are_read_as_their_encoding_has_them(tmp_path):
+    transfer, cache = feature_set(tmp_path / "set")
+    data = made(tmp_path / "D", transfer, cache)
+    table = pa.concat_tables(list(transfer.tables()))
+    inputs = data.encoding.encode([table[name] for name in transfer.task.inputs])
+    rows = np.arange(50)
+    for one, other in zip(data.train.inputs.batch(rows), inputs.batch(rows), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(targets_of(data)[0], cache.logits(content_keys(transfer.task, table), transfer.task))
+    # No word is read, so how words are read is nobody's business.
+    assert describe_sources(transfer, cache, Reading(max_tokens=3), "logits", None, None) == describe_sources(
+        transfer, cache, RANDOM, "logits", None, None
+    )
+    assert (len(data.known), data.made_from["reading"]) == (0, {})
 
 
 def test_embeddings_are_learned_as_they_are(tmp_path):

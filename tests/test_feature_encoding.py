@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from students import _features
 from students._features import Features, Nominal, Numeric, learn_features
-from students._number import LIMIT, Sample, Scaling
+from students._number import LIMIT, Sample, Scaling, scaled
 from transferset import StillhouseError, Task
 
 TASK = Task("features", ("size", "count", "sure", "colour"), "label", classes=("no", "yes"))
@@ -195,7 +195,7 @@ def test_a_scaling_of_a_sample_is_near_that_of_all_rows():
     values = np.random.default_rng(0).lognormal(3, 1, 200_000)
     sample = Sample(1, 1 << 14)
     sample.add(values[:, None])
-    ours, exact = Scaling.learned(sample.values[:, 0]).of(values), Scaling.learned(values).of(values)
+    ours, exact = (scaled(values[:, None], [Scaling.learned(each)]) for each in (sample.values[:, 0], values))
     assert np.abs(ours - exact).max() < 0.1
 
 

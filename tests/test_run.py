@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from small_sets import (
     TASK,
     TEXTS,
     cache_of,
+    feature_set,
     outputs_of,
     run,
     taught,
@@ -46,18 +47,20 @@ STUDENTS = {
     "bag": load_architecture("bag", {"hidden": 8, "vector_width": 8}),
     "cnn": load_architecture("cnn", {"filters": 4, "hidden": 8, "vector_width": 8}),
 }
+MLP = load_architecture("mlp", {"width": 8, "dropout": 0.1})
 #: 50 rows in batches of 16 are four steps an epoch.
 THREE = replace(SHORT, epochs=3, weight_decay=0.01)
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """Transfer sets and caches of single texts and of pairs."""
+    """Transfer sets and caches of single texts, of pairs and of features."""
     folder = tmp_path_factory.mktemp("places")
     pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
     return {
         "text": (transfer_set(folder / "set"), cache_of(folder / "L", TEXTS)),
         "pair": (transfer_set(folder / "pairs", pairs, LABELS, PAIR), cache_of(folder / "P", pairs, task=PAIR)),
+        "features": feature_set(folder / "features"),
     }
 
 
@@ -98,7 +101,10 @@ def finished(out, place, *arguments, **options):
 
 def same(one, other):
     assert weights(one) == weights(other)
-    for name in ("config.json", "vocabulary.json"):
+    assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
+    for name in ("config.json", "vocabulary.json", "features.json"):
+        if not (one / name).exists():
+            continue
         assert (one / name).read_bytes() == (other / name).read_bytes()
     found, wanted = (untimed(json.loads((out / "metrics.json").read_bytes())) for out in (one, other))
     assert found == wanted
@@ -107,12 +113,11 @@ def same(one, other):
 # Interrupted and resumed.
 
 
-@pytest.mark.parametrize("kind", ["text", "pair"])
-@pytest.mark.parametrize("name", STUDENTS)
+@pytest.mark.parametrize(("name", "kind"), [*product(STUDENTS, ("text", "pair")), ("mlp", "features")])
 def test_a_run_stopped_in_any_step_goes_on_with_that_step_and_ends_in_the_same_bits(
     places, tmp_path, every_step, name, kind
 ):
-    student = STUDENTS[name]
+    student = MLP if name == "mlp" else STUDENTS[name]
     whole = finished(tmp_path / "whole", places[kind], THREE, student=student)
     assert len(whole) == 12
     for step in range(2, 13) if (name, kind) == ("bilstm", "text") else (3, 12):
@@ -412,6 +417,13 @@ def test_bfloat16_stays_close_to_float32(places, tmp_path):
     # What is saved is float32 whatever it was trained in.
     saved = load_file(tmp_path / "bfloat16" / "model.safetensors")
     assert {each.dtype for each in saved.values()} == {torch.float32}
+
+
+def test_a_student_of_features_does_not_compute_in_bfloat16(places, tmp_path):
+    """Its outputs, which nothing rounds up again, would have three digits."""
+    for dtype in ("float32", "bfloat16"):
+        run(*places["features"], tmp_path / dtype, replace(SHORT, dtype=dtype), student=MLP)
+    assert weights(tmp_path / "float32") == weights(tmp_path / "bfloat16")
 
 
 def test_a_rate_that_is_far_too_high_names_the_batch_and_keeps_the_checkpoint(places, tmp_path):

@@ -538,6 +538,12 @@ def test_the_command_prints_what_tells_the_students_apart(run, places, tmp_path,
     assert [line.split()[0] for line in lines[1:5]] == [row["name"] for row in table_of(tmp_path / "R")]
     assert lines[5] == f"{tmp_path / 'R' / 'results.parquet'}: 4 students"
     assert run(*arguments).stdout == done.stdout
+    assert run("show", tmp_path / "R").stdout == done.stdout
+    shown_as_json = json.loads(run("show", tmp_path / "R", "--json").stdout)
+    assert (shown_as_json["kind"], shown_as_json["students"]) == ("sweep", table_of(tmp_path / "R"))
+    for data in (b"", b"nonsense" * 9):
+        (tmp_path / "R" / "results.parquet").write_bytes(data)
+        assert "results.parquet: must be the results of a sweep" in one_line_error(run("show", tmp_path / "R"))
 
 
 def test_the_command_says_what_failed_and_keeps_the_rest(run, places, tmp_path):
