@@ -49,7 +49,7 @@ def main() -> None:
         grid = list(settings(out, given.steps))
         (out / "grid.json").write_text(json.dumps(grid))
         (out / "grid.toml").write_text("\n".join(map(as_toml, grid)))
-        stillhouse(out, "sweep", "T", "L", "--grid", "grid.toml", "--workers", 1, "--out", "R")
+        stillhouse(out, "sweep", "T", "L", "--grid", "grid.toml", "--workers", 2, "--out", "R")
         accuracies(out, rows)
         costs(out, rows)
 
