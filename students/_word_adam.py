@@ -28,8 +28,8 @@ class WordAdam:
 
         >>> adam = WordAdam(torch.zeros(3, 2))
         >>> adam.step(torch.tensor([1]), torch.ones(1, 2), rate=0.1, step=1)
-        >>> adam.table.tolist()[1][0], adam.table.tolist()[2]
-        (-0.10000000149011612, [0.0, 0.0])
+        >>> [round(each, 5) for each in adam.table[:, 0].tolist()]
+        [0.0, -0.1, 0.0]
         """
         first = self.first[words].lerp_(gradient, 1 - BETAS[0])
         second = self.second[words].mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
