@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from .predict import answers
     from .reading import Reading
     from .student import Architecture, Student, architecture_name, architectures, load_architecture
-    from .trainer import OWN_FILES, train
+    from .trainer import own_names, train
     from .training import Training
 
 _HOME = {
-    "OWN_FILES": "trainer",
     "Architecture": "student",
     "Reading": "reading",
     "Student": "student",
@@ -28,11 +27,11 @@ _HOME = {
     "architecture_name": "student",
     "architectures": "student",
     "load_architecture": "student",
+    "own_names": "trainer",
     "train": "trainer",
 }
 
 __all__ = [
-    "OWN_FILES",
     "Architecture",
     "Objective",
     "Reading",
@@ -45,6 +44,7 @@ __all__ = [
     "load_architecture",
     "load_objective",
     "objectives",
+    "own_names",
     "train",
 ]
 

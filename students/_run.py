@@ -85,7 +85,8 @@ class Run:
         with bar, torch.random.fork_rng(devices=[]):
             while self.step < len(batches):
                 rows = batches[self.step]
-                torch.manual_seed(int(seeds[self.step]))
+                # torch.manual_seed would seed the generators of all devices.
+                torch.default_generator.manual_seed(int(seeds[self.step]))
                 loss = self._take_step(rows)
                 self.loss_sum += loss * len(rows)
                 self.step += 1
@@ -195,22 +196,14 @@ class Run:
                 old.unlink()
 
     def resume(self, folder: Path, made_from: Mapping[str, Any]) -> None:
-        """Takes up the last checkpoint, if there is one of the same run."""
-        try:
-            record = json.loads((folder / "state.json").read_bytes())
-            if record["made_from"] != json.loads(json.dumps(made_from)):
-                raise StillhouseError(
-                    f"{folder.parent}: must be empty or the same training run, got another's checkpoint:"
-                    " use another --out or --force"
-                )
-            tensors = load((folder / record["file"]).read_bytes())
-            self._take_up(record, tensors)
-        except FileNotFoundError:
+        """Takes up the last checkpoint, if there is one of the same run; raises as ``read_state``."""
+        record = read_state(folder, made_from)
+        if record is None:
             return
-        except StillhouseError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            raise StillhouseError(f"{folder}: must be a checkpoint: {error}: delete it to start again") from None
+        try:
+            self._take_up(record, load((folder / record["file"]).read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            raise _no_checkpoint(folder, error) from None
 
     def _take_up(self, record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         self.model.load_state_dict(_under(tensors, "model."))
@@ -223,6 +216,31 @@ class Run:
         self.dtype = fast_dtype(record["dtype"])
         self.epoch, self.step, self.loss_sum = record["epoch"], record["step"], record["loss_sum"]
         self.best_epoch, self.history, self.seconds = record["best_epoch"], record["history"], record["seconds"]
+
+
+def read_state(folder: Path, made_from: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the last checkpoint says but for its tensors; None where there is none.
+
+    Raises:
+        StillhouseError: it is another run's, or damaged.
+    """
+    try:
+        record: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
+        same = record["made_from"] == json.loads(json.dumps(made_from))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_checkpoint(folder, error) from None
+    if not same:
+        raise StillhouseError(
+            f"{folder.parent}: must be empty or the same training run, got another's checkpoint:"
+            " use another --out or --force"
+        )
+    return record
+
+
+def _no_checkpoint(folder: Path, error: Exception) -> StillhouseError:
+    return StillhouseError(f"{folder}: must be a checkpoint: {error}: delete it to start again")
 
 
 def fast_dtype(name: str) -> torch.dtype:

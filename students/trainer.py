@@ -24,14 +24,14 @@ from ._config import Config
 from ._dataset import Dataset
 from ._judge import Judge
 from ._prepare import describe_sources, prepare
-from ._run import Run
+from ._run import Run, read_state
 from ._vectors import starting_table
 from .objectives import Objective
 from .reading import Reading
 from .student import Architecture, Student, architecture_name
 from .training import Training
 
-OWN_FILES = (
+_FILES = (
     "model.safetensors",
     "vocabulary.json",
     "tokenizer.json",
@@ -74,6 +74,7 @@ def train(
         if done is not None:
             return done
         folder = out / "_checkpoint"
+        read_state(folder, made_from)  # another run's is refused before the data set is made
         try:
             data = prepare(
                 folder / "data", transfer, cache, reading, objective.signal, dev, dev_label, progress=progress
@@ -153,7 +154,7 @@ def describe_run(
 
 def _start(data: Dataset, architecture: Architecture, seed: int, made_from: Mapping[str, Any]) -> Student:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         model = architecture.build(data.encoding, data.task, data.width)
     table: Any = getattr(model, "vectors", None)
     if table is not None:
@@ -162,6 +163,22 @@ def _start(data: Dataset, architecture: Architecture, seed: int, made_from: Mapp
             table.weight.copy_(torch.from_numpy(starting_table(words, data.known, data.vectors, width, seed)))
     name, sizes = architecture_name(architecture), describe(architecture)
     return Student(Config(data.task, data.encoding, name, sizes, data.signal, data.width, made_from), model)
+
+
+def own_names(folder: Path | str) -> frozenset[str]:
+    """The names in a directory that training may have given.
+
+    There are none beside the ``config.json`` of another model; and where neither that nor a checkpoint is, a
+    ``README.md``, say, is somebody else's.
+    """
+    config = Path(folder) / "config.json"
+    try:
+        ours = "student" in json.loads(config.read_bytes())
+    except FileNotFoundError:
+        ours = (Path(folder) / "_checkpoint").is_dir()
+    except (OSError, ValueError, TypeError):
+        ours = True  # damaged
+    return frozenset(_FILES if ours else ())
 
 
 @contextmanager
@@ -173,7 +190,8 @@ def claimed(out: Path) -> Iterator[None]:
     """
     if out.exists() and not out.is_dir():
         raise StillhouseError(f"{out}: must be a directory, got a file")
-    foreign = [each.name for each in sorted(out.iterdir()) if each.name not in OWN_FILES] if out.is_dir() else []
+    ours = own_names(out)
+    foreign = [each.name for each in sorted(out.iterdir()) if each.name not in ours] if out.is_dir() else []
     if foreign:
         raise StillhouseError(f"{out}: must be empty or a student's directory, got {foreign[0]!r} in it")
     with file_lock(out / "_checkpoint" / "lock", "exclusive"):

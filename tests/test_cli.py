@@ -354,6 +354,17 @@ def test_force_deletes_nothing_that_the_command_could_not_have_made(run, made, l
     assert not list(tmp_path.glob("*.replaced"))
 
 
+def test_force_leaves_a_model_alone_that_is_no_student(run, made, tmp_path):
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
+    (folder / "model.safetensors").write_bytes(b"months of work")
+    before = files_of(tmp_path)
+    for force in ((), ("--force",)):
+        one_line_error(run("train", made / "T", made / "L", "--out", folder, *force))
+        assert files_of(tmp_path) == before
+
+
 def test_a_student_of_unlabelled_text_is_measured_by_a_column_that_is_named(run, tiny_teacher, labelled_file, tmp_path):
     texts = tmp_path / "corpus.txt"
     lines = [line.split(",")[0] for line in labelled_file.read_text().splitlines()[1:]]

@@ -29,7 +29,7 @@ from small_sets import (
 from augment import Mask, augment_file
 from label.engine import label as label_rows
 from label.huggingface import Huggingface
-from students import Reading, Student, Training, evaluate, load_objective, objectives
+from students import Reading, Student, Training, evaluate, load_objective, objectives, own_names
 from students import _run as run_module
 from students.bilstm import Bilstm
 from students.objectives.mse import Mse
@@ -401,6 +401,42 @@ def test_a_place_that_holds_something_else_is_left_alone(transfer, cache, tmp_pa
     with pytest.raises(StillhouseError, match="must be a directory, got a file"):
         run(transfer, cache, tmp_path / "file")
     assert [path.name for path in (tmp_path / "S").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    "names", [["README.md"], ["metrics.json", "tokenizer.json"], ["config.json", "model.safetensors"]]
+)
+def test_files_that_only_have_the_names_of_a_students_are_left_alone(transfer, cache, tmp_path, names):
+    """As those of a project that begins, or of a teacher."""
+    (tmp_path / "S").mkdir()
+    for name in names:
+        (tmp_path / "S" / name).write_text('{"architectures": []}')
+    with pytest.raises(StillhouseError, match=f"must be empty or a student's directory, got '{names[0]}' in it"):
+        run(transfer, cache, tmp_path / "S")
+    assert sorted(path.name for path in (tmp_path / "S").iterdir()) == names
+    assert own_names(tmp_path / "S") == frozenset()
+
+
+def test_another_runs_checkpoint_is_refused_before_its_data_is_touched(transfer, cache, tmp_path, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        Watched(patch, 6, stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(transfer, cache, tmp_path / "S")
+    data = {path: path.read_bytes() for path in (tmp_path / "S").rglob("*.bin")}
+    assert data
+    with pytest.raises(StillhouseError, match="got another's checkpoint"):
+        run(transfer, cache, tmp_path / "S", reading=Reading(vectors="random", max_tokens=1))
+    assert {path: path.read_bytes() for path in (tmp_path / "S").rglob("*.bin")} == data
+
+
+def test_a_checkpoint_that_lost_its_tensors_is_refused(transfer, cache, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        Watched(patch, 6, stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(transfer, cache, tmp_path / "S")
+    next((tmp_path / "S" / "_checkpoint").glob("epoch-*")).unlink()
+    with pytest.raises(StillhouseError, match=r"_checkpoint: must be a checkpoint: .* delete it to start again"):
+        run(transfer, cache, tmp_path / "S")
 
 
 def test_only_the_most_frequent_words_get_vectors(transfer, cache, tmp_path):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from students import OWN_FILES, Reading, Training, architectures, load_architecture, load_objective, objectives, train
+from students import Reading, Training, architectures, load_architecture, load_objective, objectives, own_names, train
 from transferset import TransferSet, open_cache
 from transferset.parameters import build, check_owned, parameters
 
@@ -62,7 +62,7 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
     reading = build(Reading, given_parameters("", Reading, options), "train")
     dev = options["dev"]
     source = read_source(dev, options["quote"], options["no_header"], options["encoding"]) if dev else None
-    with replacing(out, force, OWN_FILES.__contains__):
+    with replacing(out, force, own_names(out).__contains__):
         _, metrics = train(
             rows,
             logits,
