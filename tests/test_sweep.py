@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import one_line_error
 from safetensors.numpy import load_file
-from small_sets import LABELS, TASK, TEXTS, cache_of, taught, transfer_set, weights
+from small_sets import LABELS, TASK, TEXTS, cache_of, feature_set, taught, transfer_set, weights
 
 from students import Student, evaluate, train
 from students import _pool as pool_module
@@ -203,6 +203,24 @@ def test_another_transfer_set_cache_or_dev_file_is_another_sweep(places, tmp_pat
     ):
         sweep(transfer, cache, chosen({}), tmp_path / "R", dev, label)
     assert {path: path.read_bytes() for path in (tmp_path / "R").rglob("*") if path.is_file()} == before
+
+
+def test_progress_is_counted_in_rows(places, tmp_path):
+    sweep(*places, chosen({"seed": [0, 1]}, {"holdout": 0.2, "epochs": 3}), tmp_path / "R")
+    held = next(row["rows"] for row in table_of(tmp_path / "R") if row["epochs"] == 3)
+    assert pool_module._seen.value == 2 * 2 * 50 + 3 * held
+
+
+def test_tables_are_swept_too(tmp_path):
+    transfer, cache = feature_set(tmp_path / "set")
+    grid = {"student": "mlp", "width": 8, "layers": [1, 2], "epochs": 4, "batch-size": 16, "holdout": 0.3}
+    records = sweep(transfer, cache, candidates([grid]), tmp_path / "R", test=Source(tmp_path / "set" / "rows.csv"))
+    assert statuses(records) == ["done", "done"]
+    rows = table_of(tmp_path / "R")
+    assert [row["parameters"] for row in rows] == [row["parameters_without_vectors"] for row in rows]
+    assert all(row["test_accuracy"] > 0.4 for row in rows)
+    # One data set for both, and no vectors were wanted of the teacher, who has none.
+    assert len(list((tmp_path / "R" / "_sweep").glob("data-*"))) == 1
 
 
 # What it says.
