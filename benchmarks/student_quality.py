@@ -11,6 +11,7 @@ Each stage is a command of ``stillhouse``; one that is done is not run again. Th
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import statistics
@@ -21,10 +22,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.neighbors import NearestNeighbors
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 SEEDS = "seed = [0, 1, 2]"
+PAIR_COPIES = 8
 
 
 def main() -> None:
@@ -99,8 +103,9 @@ def sst2(shared: Path, out: Path) -> None:
 def mrpc(shared: Path, out: Path) -> None:
     data = shared / "data" / "mrpc"
     columns = ("--text", "#1 String", "--text-pair", "#2 String", "--label", "Quality")
-    options = ("--recipe", recipe(out, shared, "pairs"))
-    stillhouse(out, "augment", data / "train.tsv", *columns, *options, "--out", "T")
+    options = ("--recipe", recipe(out, shared, "pairs"), "--copies", PAIR_COPIES)
+    with_more_pairs(data / "train.tsv", out / "train.tsv", columns)
+    stillhouse(out, "augment", "train.tsv", *columns, *options, "--out", "T")
     teacher = shared / "models" / "minilm-l6-mrpc"
     stillhouse(out, "label", "T", "--teacher", teacher, "--out", "L")
     grid = (
@@ -109,6 +114,28 @@ def mrpc(shared: Path, out: Path) -> None:
     )
     sweep(out, "R", grid, "--test", data / "test.tsv")
     teacher_figures(out, data / "test.tsv", teacher, *columns)
+
+
+def with_more_pairs(train: Path, out: Path, columns: tuple[str, ...]) -> None:
+    """The labelled pairs, and unlabelled ones of the same sentences: each with itself, and with the one most like it.
+
+    Where a pair begins as a sentence with itself, its copies show how much the teacher minds each edit; the nearest
+    sentence is what a student must tell apart.
+    """
+    _, first, _, second, _, label = columns
+    pairs = list(csv.DictReader(train.read_text("utf-8-sig").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows = [(pair[label], pair[first], pair[second]) for pair in pairs]
+    known = {(one, other) for _, one, other in rows}
+    sentences = list(dict.fromkeys(text for _, *texts in rows for text in texts))
+    words = TfidfVectorizer().fit_transform(sentences)
+    # The nearest four: itself, the other of its pair, and others.
+    nearest = NearestNeighbors(n_neighbors=4, metric="cosine").fit(words).kneighbors(words, return_distance=False)
+    for sentence, places in zip(sentences, nearest, strict=True):
+        others = (sentences[place] for place in places)
+        free = [each for each in others if {(sentence, each), (each, sentence)}.isdisjoint(known) and each != sentence]
+        rows += [("", sentence, other) for other in (sentence, *free[:1])]
+    lines = ["\t".join(row) for row in [(label, first, second), *rows]]
+    out.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def stsb(shared: Path, out: Path) -> None:

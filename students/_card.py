@@ -12,8 +12,8 @@ from ._config import Config
 
 Record = Mapping[str, Any]
 #: What the Hub calls the metrics that it knows; the others are given under their own names.
-_HUB_METRICS = {"f1": "f1", "accuracy": "accuracy", "pearson": "pearsonr", "spearman": "spearmanr", "mse": "mse"}
-_HUB_METRICS |= {"mcc": "matthews_correlation"}
+_HUB_METRICS = {"f1": "f1", "f1_micro": "f1", "f1_macro": "f1", "accuracy": "accuracy", "mcc": "matthews_correlation"}
+_HUB_METRICS |= {"pearson": "pearsonr", "spearman": "spearmanr", "mse": "mse"}
 
 
 def card(config: Config, metrics: Record, weights: int | None = None) -> str:

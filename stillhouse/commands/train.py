@@ -32,7 +32,7 @@ _LOSSES = {name: parameters(cls) for name, cls in objectives().items()}
 @click.option("--dev", help="Labelled file; the epoch that does best on it is kept.")
 @click.option("--label", help="Column of the gold label in the dev file.  [default: as in the transfer set]")
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights and of the order of rows.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of torch.  [default: cores]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of torch.  [default: cores; of tables 1]")
 @source_options
 @out_options("student")
 @kinds_options(_STUDENTS)
@@ -53,9 +53,10 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
     """
     import torch
 
-    if options["threads"] is not None:
-        torch.set_num_threads(options["threads"])
     rows, logits = TransferSet.open(transfer), open_cache(cache)
+    threads = options["threads"] or (1 if rows.task.kind == "features" else None)  # products this small lose by a second
+    if threads is not None:
+        torch.set_num_threads(threads)
     architecture = load_architecture(student, _own(student, _STUDENTS, options, "student"))
     objective = load_objective(loss, _own(loss, _LOSSES, options, "loss"))
     training = build(Training, given_parameters("", Training, options), "train")
