@@ -9,7 +9,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/stillhouse quickstart --out quickstart --force
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --dist worksteal
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
