@@ -57,14 +57,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where to keep the transfer set and the cache for the next time")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--copies", type=int, default=0, help="augmented copies of each text")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--students", nargs="+", default=["bilstm", "bag"], help="of the sweep")
     given = parser.parse_args()
     os.environ.setdefault("NLTK_DATA", str((given.shared / "nltk_data").resolve()))
     with tempfile.TemporaryDirectory() as scratch:
         out = given.out or Path(scratch)
         out.mkdir(parents=True, exist_ok=True)
         made = transfer_set(given.shared, out, given.copies)
-        work = {"training": training, "sweep": sweep, "throughput": throughput}[given.what]
-        work(given.shared, out, *made, given.rounds)
+        if given.what == "training":
+            training(given.shared, out, *made, given.rounds, given.epochs)
+        elif given.what == "sweep":
+            sweep(given.shared, out, given.students, given.rounds, given.epochs)
+        else:
+            throughput(given.shared, out, *made, given.rounds)
 
 
 def transfer_set(shared: Path, out: Path, copies: int) -> tuple[TransferSet, LogitCache]:
@@ -157,7 +163,7 @@ class Loop:
             optimizer.step()
 
 
-def training(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, rounds: int) -> None:
+def training(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, rounds: int, epochs: int) -> None:
     data = prepare(out / "data", transfer, cache, Reading(), "logits", progress=True)
     loops = {"plain": 50, "padded": 256, "packed": 256, "sparse": 256}
 
@@ -166,7 +172,7 @@ def training(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, 
         return rate(loop.step, list(loop.batches()), texts=3_000 if kind == "plain" else 15_000)
 
     def ours(dtype: str) -> float:
-        run = our_run(data, Training(epochs=EPOCHS, dtype=dtype))
+        run = our_run(data, Training(epochs=epochs, dtype=dtype))
         return rate(run._take_step, run._batches()[0], texts=30_000)
 
     contenders: dict[str, Callable[[], float]] = {kind: (lambda kind=kind: theirs(kind)) for kind in loops}  # type: ignore[misc]
@@ -177,7 +183,7 @@ def training(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, 
     for own in ("ours", "ours float32"):
         for other in loops:
             say(ratio=f"{own} / {other}", value=round(middle[own] / middle[other], 2))
-    accuracies(shared, data, loops)
+    accuracies(shared, data, loops, epochs)
 
 
 def rate(step: Callable[[Any], object], batches: list[Any], texts: int) -> float:
@@ -202,7 +208,7 @@ def our_run(data: Dataset, settings: Training) -> Run:
     return Run(model, settings, load_objective("mse"), 0, data.train, np.arange(len(data.copy)))
 
 
-def accuracies(shared: Path, data: Dataset, loops: dict[str, int]) -> None:
+def accuracies(shared: Path, data: Dataset, loops: dict[str, int], epochs: int) -> None:
     """Each loop to its end: the accuracy that its speed is worth."""
     source = Source(shared / "data" / "sst2" / "test.tsv")
     test = pa.Table.from_batches(list(read_rows(source, data.task)))
@@ -216,27 +222,27 @@ def accuracies(shared: Path, data: Dataset, loops: dict[str, int]) -> None:
 
     for kind, batch in loops.items():
         started, loop = time.monotonic(), Loop(data, batch, kind)
-        for _ in range(EPOCHS):
+        for _ in range(epochs):
             for rows in loop.batches():
                 loop.step(rows)
-        say(loop=kind, epochs=EPOCHS, test_accuracy=accuracy(loop.model), seconds=time.monotonic() - started)
+        say(loop=kind, epochs=epochs, test_accuracy=accuracy(loop.model), seconds=time.monotonic() - started)
     for dtype in ("auto", "float32"):
-        started, run = time.monotonic(), our_run(data, Training(epochs=EPOCHS, dtype=dtype))
+        started, run = time.monotonic(), our_run(data, Training(epochs=epochs, dtype=dtype))
         with tempfile.TemporaryDirectory() as folder:
-            for _ in range(EPOCHS):
+            for _ in range(epochs):
                 run.train_epoch(False, Path(folder), {})
-        say(loop=f"ours {dtype}", epochs=EPOCHS, test_accuracy=accuracy(run.model), seconds=time.monotonic() - started)
+        say(loop=f"ours {dtype}", epochs=epochs, test_accuracy=accuracy(run.model), seconds=time.monotonic() - started)
 
 
 # Eight students and one.
 
 
-def sweep(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, rounds: int) -> None:  # noqa: ARG001
+def sweep(shared: Path, out: Path, students: list[str], rounds: int, epochs: int) -> None:
     """The wall time of the commands, from start to end."""
-    for student in ("bilstm", "bag"):
-        options = ["--epochs", str(EPOCHS)]
+    for student in students:
+        options = ["--epochs", str(epochs)]
         grid = out / f"{student}.toml"
-        grid.write_text(f'student = "{student}"\nepochs = {EPOCHS}\nseed = [0, 1, 2, 3, 4, 5, 6, 7]\n')
+        grid.write_text(f'student = "{student}"\nepochs = {epochs}\nseed = [0, 1, 2, 3, 4, 5, 6, 7]\n')
 
         def one(student: str = student, options: list[str] = options) -> float:
             return command(out, "train", "T", "L", "--student", student, *options, "--out", "one")
@@ -248,7 +254,7 @@ def sweep(shared: Path, out: Path, transfer: TransferSet, cache: LogitCache, rou
         contenders = {"one": one, "eight": eight, "eight, halving": partial(eight, more=dev)}
         seconds = in_turn(contenders, rounds)
         middle = {name: statistics.median(each) for name, each in seconds.items()}
-        say(student=student, seconds=seconds)
+        say(student=student, epochs=epochs, seconds=seconds)
         for name in ("eight", "eight, halving"):
             say(student=student, ratio=f"{name} / one", value=round(middle[name] / middle["one"], 2))
 
