@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from transferset import Keys, KeySet, Task, content_keys, feature_types, read_rows
+from transferset.cores import cores
 from transferset.in_memory import InMemory, is_table
 from transferset.words import placeholders
 
@@ -92,7 +92,7 @@ def preview(
 def _each_block(corpus: Corpus, function: Callable[[int], Any]) -> Iterator[Any]:
     """What a function makes of each block, in order; blocks are worked on in threads."""
     # Features are edited a pass at a time, which blocks share.
-    threads = 1 if corpus.task.kind == "features" else min(corpus.blocks, os.cpu_count() or 1)
+    threads = 1 if corpus.task.kind == "features" else min(corpus.blocks, cores())
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(function, range(corpus.blocks))
 

@@ -63,8 +63,11 @@ def main() -> NoReturn:
         code = stillhouse.main(standalone_mode=False)
     except (StillhouseError, OSError, click.ClickException, click.exceptions.Abort, KeyboardInterrupt) as error:
         _fail(error)
-    except MemoryError:
-        _exit("memory: must be enough for a part of the work, got too little: try smaller batches", 2)
+    except (MemoryError, RuntimeError) as error:
+        # Torch says so with a RuntimeError.
+        if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
+            raise
+        _exit("memory: must be enough for a part of the work, got too little: try smaller batches or sizes", 2)
     sys.exit(code if isinstance(code, int) else 0)
 
 

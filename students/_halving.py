@@ -12,11 +12,13 @@ from .grid import Candidate
 def halved(pool: Pool, chosen: Sequence[Candidate], factor: int, metric: str, lower: bool) -> list[Record]:
     """The records of all candidates; of each round the best one in ``factor`` go on for ``factor`` times the epochs.
 
-    Source: Jamieson and Talwalkar 2016 (arXiv 1502.07943), figure 3. A candidate is ranked by its best epoch so far,
-    and ties by their order.
+    Source: Jamieson and Talwalkar 2016 (arXiv 1502.07943), figure 3. There are no more rounds than epochs allow, so
+    with few epochs more than one candidate goes on to the end. A candidate is ranked by its best epoch so far, and
+    ties by their order.
     """
     alive, records = list(chosen), dict[str, Record]()
-    for share in shares(len(chosen), factor):
+    least = min(pool.epochs[each.name] for each in chosen)
+    for share in shares(len(chosen), factor, least):
         until = {each.name: epochs_at(share, pool.epochs[each.name]) for each in alive}
         trained = dict(zip((each.name for each in alive), pool.train(alive, until), strict=True))
         records |= trained
@@ -34,13 +36,15 @@ def halved(pool: Pool, chosen: Sequence[Candidate], factor: int, metric: str, lo
     return [records[each.name] for each in chosen]
 
 
-def shares(candidates: int, factor: int) -> list[float]:
-    """The share of all epochs after which each round ends, the last being 1.
+def shares(candidates: int, factor: int, epochs: int) -> list[float]:
+    """The share of all epochs after which each round ends, the last being 1; the first is an epoch or more.
 
-    >>> shares(9, 3)
+    >>> shares(9, 3, epochs=9)
     [0.1111111111111111, 0.3333333333333333, 1.0]
+    >>> shares(27, 3, epochs=4)
+    [0.3333333333333333, 1.0]
     """
-    rounds = int(math.log(candidates, factor) + 1e-9)
+    rounds = int(math.log(min(candidates, epochs), factor) + 1e-9)
     return [float(factor) ** (done - rounds) for done in range(rounds + 1)]
 
 

@@ -32,7 +32,7 @@ class Judge:
         StillhouseError: no rows to watch where there must be, or a metric that they do not give.
     """
 
-    def __init__(self, data: Dataset, objective: Objective, training: Training, seed: int) -> None:
+    def __init__(self, data: Dataset, objective: Objective, training: Training) -> None:
         self.objective, self.task, self.signal = objective, data.task, data.signal
         rows = rows_to_train(data, objective.needs_gold, training.copies, training.augmenters)
         self.examples, self.rows, self.rows_left = data.dev, np.zeros(0, np.int64), rows
@@ -41,7 +41,7 @@ class Judge:
         if data.dev is not None:
             self.rows = np.arange(len(data.dev.inputs))
         elif training.holdout:
-            held = _held_out(data, training.holdout, seed)
+            held = _held_out(data, training.holdout)
             # Of a source that is watched no copy is trained on.
             self.examples, self.rows = data.train, np.flatnonzero(held & (data.copy == 0))
             self.rows_left = rows[~held[rows]]
@@ -101,7 +101,7 @@ class Judge:
         return "cosine" if self.signal == "embedding" else main if main in known else "agreement"
 
 
-def _held_out(data: Dataset, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """(N,) the rows of a share of the sources."""
+def _held_out(data: Dataset, share: float) -> npt.NDArray[np.bool_]:
+    """(N,) the rows of a share of the sources, the same for students of all seeds, so that they can be compared."""
     sources = int(data.source.max(initial=-1)) + 1
-    return np.asarray((np.random.default_rng((seed, 1)).random(sources) < share)[data.source])
+    return np.asarray((np.random.default_rng(1).random(sources) < share)[data.source])

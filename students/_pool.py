@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from transferset import StillhouseError
+from transferset.cores import cores
 from transferset.files import write_file
 
 from ._dataset import Dataset, open_dataset
@@ -63,7 +64,7 @@ class Pool:
         progress: bool,
     ) -> None:
         self.out, self.folders, self.rows, self.epochs, self.progress = out, folders, rows, epochs, progress
-        threads = max(1, (os.cpu_count() or 1) // workers)
+        threads = max(1, cores() // workers)
         context = multiprocessing.get_context("spawn")
         self._seen = context.Value("q", 0)
         self._pool = ProcessPoolExecutor(workers, context, _begin, (threads, self._seen))
@@ -128,12 +129,11 @@ class Pool:
 
     def _known(self, candidate: Candidate, until: Mapping[str, int] | None) -> Record | None:
         """What was noted of a student, if it went as far as is asked."""
-        try:
-            record = Record(**json.loads(self._file(candidate.name).read_bytes()))
-        except (OSError, ValueError, TypeError):
+        record = _read_record(self._file(candidate.name))
+        if record is None:
             return None
         record = replace(record, options=candidate.options)
-        if record.status == "done" and (self.out / candidate.name / "config.json").exists():
+        if record.status == "done" and _is_there(self.out, record):
             return record
         went_so_far = until is not None and len(record.history) >= until[candidate.name]
         return record if record.status == "stopped" and went_so_far else None
@@ -144,6 +144,23 @@ class Pool:
 
     def _file(self, name: str) -> Path:
         return self.out / "_sweep" / f"{name}.json"
+
+
+def noted(out: Path) -> list[Record]:
+    """What is known of the students of all sweeps in a directory, by name."""
+    records = (_read_record(file) for file in sorted((out / "_sweep").glob("*.json")))
+    return [each for each in records if each is not None and (each.status == "stopped" or _is_there(out, each))]
+
+
+def _read_record(file: Path) -> Record | None:
+    try:
+        return Record(**json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_there(out: Path, record: Record) -> bool:
+    return (out / record.name / "config.json").exists()
 
 
 #: In a process that trains: the rows that all of them have seen.
@@ -192,6 +209,10 @@ def _train(candidate: Candidate, folder: Path, out: Path, until: int | None) -> 
             )
     except StillhouseError as error:
         return Record(each.name, each.options, "failed", error=str(error))
+    except (MemoryError, RuntimeError, OSError) as error:
+        # Torch raises RuntimeError where memory is short; the others may be smaller.
+        said = str(error).splitlines() or [""]
+        return Record(each.name, each.options, "failed", error=f"{type(error).__name__}: {said[0]}")
     status = "done" if (out / "config.json").exists() else "paused"
     return Record(
         each.name,

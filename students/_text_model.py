@@ -59,9 +59,8 @@ class TextModel(nn.Module):
         if other_ids is not None and other_lengths is not None:
             other = self._encode(other_ids, other_lengths)
             read = torch.cat([read, other, (read - other).abs(), read * other], dim=1)
-        # What the encoder computed in bfloat16 ends here: outputs of three digits would be too coarse.
         with torch.autocast(read.device.type, enabled=False):
-            hidden = torch.relu(self.hidden(self.dropout(read.float())))
+            hidden = torch.relu(self.hidden(self.dropout(read)))
             outputs: Tensor = self.output(self.dropout(hidden))
         return outputs
 
@@ -71,7 +70,8 @@ class TextModel(nn.Module):
             # One draw for all words of a text, after Gal and Ghahramani 2016 (arXiv 1512.05287): fewer random numbers.
             vectors = vectors * self.dropout(vectors.new_ones(len(ids), 1, vectors.shape[2]))
         encoder = cast(TextEncoder, self.encoder)
-        return encoder(vectors, None if _are_whole(ids, lengths) else lengths)
+        # What the encoder computed in bfloat16 ends here: all behind it would be of three digits.
+        return encoder(vectors, None if _are_whole(ids, lengths) else lengths).float()
 
 
 def _are_whole(ids: Tensor, lengths: Tensor) -> bool:

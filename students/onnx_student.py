@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transferset import StillhouseError, Task
+from transferset.cores import cores
 from transferset.parameters import check_whole
 
 from ._batched import outputs_of
@@ -105,7 +105,7 @@ class OnnxStudent:
             check_whole("threads", threads, 1)
         session = _session(model, where)
         config = _config(session.get_modelmeta().custom_metadata_map, where)
-        return cls(config, session, threads or os.cpu_count() or 1)
+        return cls(config, session, threads or cores())
 
 
 def check_installed() -> None:

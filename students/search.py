@@ -7,22 +7,22 @@ better than both do one after the other.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from xxhash import xxh3_64_hexdigest
 
 from transferset import Ensemble, LogitCache, Source, StillhouseError, TransferSet
+from transferset.cores import cores
 from transferset.files import file_lock, whole_file, write_file
 from transferset.parameters import check_at_least
 
-from ._dataset import open_dataset
+from ._dataset import Dataset, open_dataset
 from ._halving import halved
 from ._judge import Judge
-from ._pool import Pool, Record
+from ._pool import Pool, Record, noted
 from ._prepare import describe_sources, prepare
 from ._results import results
 from .evaluate import read_labelled
@@ -49,11 +49,11 @@ def sweep(
 ) -> list[Record]:
     """The students of a sweep, each in a directory of its own in ``out``, and ``results.parquet``, a row for each.
 
-    The best is first, by the dev metric where rows are watched. A student that is there already is not trained again,
-    and an interrupted one goes on from its checkpoint, so the same call resumes a sweep, and one with more candidates
-    adds to it. With ``halving``, say 3, all are trained for a few epochs, the best third goes on for three times as
-    many, and so on to the end. ``workers`` are as many processes as cores by default; ``test`` is a labelled file that
-    every finished student is measured on.
+    The best is first, by the dev metric where rows are watched; the table has the students of earlier sweeps in
+    ``out`` too. A student that is there already is not trained again, and an interrupted one goes on from its
+    checkpoint, so the same call resumes a sweep, and one with more candidates adds to it. With ``halving``, say 3, all
+    are trained for a few epochs, the best third goes on for three times as many, and so on to the end. ``workers`` are
+    as many processes as cores by default; ``test`` is a labelled file that every finished student is measured on.
 
     Raises:
         StillhouseError: no candidates, candidates that do not fit the task, halving without rows to watch or with
@@ -70,31 +70,34 @@ def sweep(
             raise StillhouseError(f"sweep: test must be for students of logits, got loss {each.options.get('loss')}")
     if halving is not None:
         check_at_least("sweep: halving", halving, 2)
-    workers = workers if workers is not None else os.cpu_count() or 1
+    workers = workers if workers is not None else cores()
     check_at_least("sweep: workers", workers, 1)
     _check_place(out)
     with file_lock(out / "_sweep" / "lock", "exclusive"):
         sources = _sources(out, transfer, cache, dev, dev_label)
         folders = _datasets(out, chosen, transfer, cache, dev, dev_label, progress)
-        judges = {each.name: _judge(each, folders[each.name]) for each in chosen}
-        metric, lower = _metric(judges.values())
+        data = {folder: open_dataset(folder) for folder in folders.values()}
+        plans = {each.name: _plan(each, data[folders[each.name]]) for each in chosen}
+        metric, lower = _metric(plans.values())
         if halving is not None and metric is None:
             raise StillhouseError(
                 "sweep: halving must have rows to watch and one dev metric for all students, got others: give"
                 " --dev FILE or holdout, and one monitor"
             )
         if test is not None:
-            data = open_dataset(folders[chosen[0].name])
-            read_labelled(test, replace(data.task, label=dev_label or data.task.label), data.encoding.types)
+            one = data[folders[chosen[0].name]]
+            read_labelled(test, replace(one.task, label=dev_label or one.task.label), one.encoding.types)
         write_file(out / "_sweep" / _SOURCES, sources)
-        rows = {name: len(judge.rows_left) for name, judge in judges.items()}
+        rows = {name: plan.rows for name, plan in plans.items()}
         epochs = {each.name: each.training.epochs_for(rows[each.name]) for each in chosen}
         with Pool(out, folders, rows, epochs, min(workers, len(chosen)), progress) as pool:
             if halving is None or metric is None:
                 records = pool.train(chosen)
             else:
                 records = halved(pool, chosen, halving, metric, lower)
-        table = results(out, records, test, dev_label, metric, lower)
+        names = {each.name for each in chosen}
+        others = [record for record in noted(out) if record.name not in names]
+        table = results(out, [*records, *others], test, dev_label, metric, lower)
         with whole_file(out / "results.parquet") as file:
             pq.write_table(table, file)
     ranked = table["name"].to_pylist()
@@ -145,11 +148,22 @@ def _datasets(
     return {each.name: folders[each.reading, each.objective.signal] for each in chosen}
 
 
-def _judge(candidate: Candidate, folder: Path) -> Judge:
-    return Judge(open_dataset(folder), candidate.objective, candidate.training, candidate.seed)
+@dataclass(frozen=True)
+class _Plan:
+    """How many rows a candidate is trained on, by which metric it is ranked, if any, and whether less is better."""
+
+    rows: int
+    metric: str | None
+    lower: bool
 
 
-def _metric(judges: Iterable[Judge]) -> tuple[str | None, bool]:
+def _plan(candidate: Candidate, data: Dataset) -> _Plan:
+    judge = Judge(data, candidate.objective, candidate.training)
+    watches = judge.examples is not None
+    return _Plan(len(judge.rows_left), judge.metric if watches else None, watches and judge.lower)
+
+
+def _metric(plans: Iterable[_Plan]) -> tuple[str | None, bool]:
     """The dev metric that all are ranked by, and whether less is better; None where there is no such metric."""
-    metrics = {(judge.metric, judge.lower) if judge.examples is not None else (None, False) for judge in judges}
+    metrics = {(plan.metric, plan.lower) for plan in plans}
     return metrics.pop() if len(metrics) == 1 else (None, False)

@@ -168,6 +168,19 @@ def test_students_that_are_there_are_not_trained_again_and_more_can_be_added(pla
     assert len(table_of(tmp_path / "R")) == 4
 
 
+def test_the_table_keeps_the_students_of_an_earlier_grid(places, tmp_path, dev):
+    first = sweep(*places, chosen({"seed": [0, 1]}), tmp_path / "R", dev)
+    second = sweep(*places, chosen({"hidden": [4, 5]}), tmp_path / "R", dev)
+    assert not by_name(first).keys() & by_name(second).keys()
+    rows = table_of(tmp_path / "R")
+    assert {row["name"] for row in rows} == by_name(first).keys() | by_name(second).keys()
+    assert [row["dev_accuracy"] for row in rows] == sorted((row["dev_accuracy"] for row in rows), reverse=True)
+    # One whose directory is gone is not told of.
+    shutil.rmtree(tmp_path / "R" / first[0].name)
+    sweep(*places, chosen({"hidden": [4, 5]}), tmp_path / "R", dev)
+    assert {row["name"] for row in rows} - {row["name"] for row in table_of(tmp_path / "R")} == {first[0].name}
+
+
 def test_options_are_those_that_this_sweep_names(places, tmp_path):
     sweep(*places, chosen({}), tmp_path / "R")
     records = sweep(*places, chosen({"dropout": 0.1}), tmp_path / "R")
@@ -303,6 +316,14 @@ def test_one_that_fails_does_not_stop_the_others(places, tmp_path, dev):
     assert [last[name] for name in ("epoch", "dev_accuracy", "parameters")] == [None, None, None]
 
 
+def test_one_that_is_too_large_does_not_stop_the_others(places, tmp_path):
+    # Of so many units torch cannot have the memory, on no machine.
+    records = sweep(*places, chosen({"hidden": [4, 10**12]}), tmp_path / "R")
+    assert statuses(records) == ["done", "failed"]
+    assert records[1].error.startswith("RuntimeError: ")
+    assert "memory" in records[1].error
+
+
 @pytest.mark.parametrize("halving", [None, 2])
 def test_where_all_fail_it_is_said_of_each(places, tmp_path, dev, halving):
     several = chosen({"learning-rate": 1e30, "seed": [0, 1, 2, 3]})
@@ -345,6 +366,12 @@ def test_halving_goes_on_with_the_best_and_stops_the_others(places, tmp_path, de
     assert kept == [records[0].name]
     rows = table_of(tmp_path / "R")
     assert [row["trained_epochs"] for row in rows if row["status"] == "stopped"] == [3] * 2 + [1] * 6
+
+
+def test_of_few_epochs_there_are_few_rounds(places, tmp_path, dev):
+    # Nine candidates and three epochs: one round after the first epoch, not two.
+    records = sweep(*places, chosen({**NINE, "epochs": 3}), tmp_path / "R", dev, halving=3)
+    assert sorted(len(record.history) for record in records) == [1] * 6 + [3] * 3
 
 
 def test_halving_is_the_same_each_time_and_a_finished_one_trains_nothing(places, tmp_path, dev, trained):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from augment import PAIRS, RETRIES, Recipe, augment_file, default_recipe, load_recipe, published
 from augment.summary import drawn
 from transferset import Source, StillhouseError, Store, Task
+from transferset.cores import cores
 from transferset.parameters import discover
 
 from ._options import (
@@ -18,7 +18,6 @@ from ._options import (
     given_parameters,
     out_options,
     read_source,
-    replacing,
     source_options,
     store_name,
 )
@@ -51,7 +50,7 @@ _AUGMENTERS = discover("augment", "fit")
 @click.option(
     "--workers",
     type=int,
-    default=os.cpu_count(),
+    default=cores(),
     help="Processes; the output does not depend on them.  [default: cores]",
 )
 @click.option("--keep-labels", is_flag=True, help="Give augmented rows the gold label of their source.")
@@ -72,11 +71,12 @@ def command(source: str, out: str, force: bool, **options: Any) -> None:
     reading = {name: options.pop(name) for name in ("quote", "no_header", "encoding")}
     data = read_source(source, **reading)
     task = _task(data, options)
-    with replacing(out, force, store_name):
-        store = augment_file(
+
+    def work(place: str) -> Store:
+        return augment_file(
             data,
             task,
-            out,
+            place,
             _recipe(task, options),
             options["copies"],
             options["seed"],
@@ -86,7 +86,9 @@ def command(source: str, out: str, force: bool, **options: Any) -> None:
             options["candidates"],
             progress=True,
         )
-    click.echo(summary(store))
+
+    replacing(out, force, store_name, work)
+    click.echo(summary(Store.open(out)))
 
 
 def _recipe(task: Task, options: dict[str, Any]) -> Recipe:

@@ -16,9 +16,9 @@ from ._options import (
     kinds_options,
     out_options,
     read_source,
-    replacing,
     source_options,
 )
+from ._replacing import replacing
 
 _STUDENTS = {name: parameters(cls) for name, cls in architectures().items()}
 _LOSSES = {name: parameters(cls) for name, cls in objectives().items()}
@@ -54,7 +54,7 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
     import torch
 
     rows, logits = TransferSet.open(transfer), open_cache(cache)
-    threads = options["threads"] or (1 if rows.task.kind == "features" else None)  # products this small lose by a second
+    threads = options["threads"] or (1 if rows.task.kind == "features" else None)
     if threads is not None:
         torch.set_num_threads(threads)
     architecture = load_architecture(student, _own(student, _STUDENTS, options, "student"))
@@ -63,13 +63,14 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
     reading = build(Reading, given_parameters("", Reading, options), "train")
     dev = options["dev"]
     source = read_source(dev, options["quote"], options["no_header"], options["encoding"]) if dev else None
-    with replacing(out, force, own_names(out).__contains__):
+
+    def work(place: str) -> dict[str, Any]:
         _, metrics = train(
             rows,
             logits,
             architecture,
             objective,
-            out,
+            place,
             training,
             reading,
             options["seed"],
@@ -77,6 +78,9 @@ def command(transfer: str, cache: str, student: str, loss: str, out: str, force:
             options["label"],
             progress=True,
         )
+        return metrics
+
+    metrics = replacing(out, force, own_names(out).__contains__, work)
     best = metrics["history"][metrics["best_epoch"] - 1]
     figures = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name != "epoch")
     click.echo(f"{out}: {student}, epoch {metrics['best_epoch']} of {len(metrics['history'])}: {figures}")
