@@ -157,7 +157,9 @@ def students_of(out: Path) -> dict[str, list[str]]:
 
 def as_key(setting: dict[str, Any]) -> str:
     """The settings that differ, with the defaults of those that are not given."""
-    defaults = {"dropout": 0.0, "learning_rate": 1e-3, "epochs": None, "copies": None}
+    from students import Training
+
+    defaults = {"dropout": 0.0, "learning_rate": Training().learning_rate, "epochs": None, "copies": None}
     return json.dumps({name: setting.get(name, other) for name, other in {"loss": "", **defaults}.items()})
 
 

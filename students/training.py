@@ -42,7 +42,7 @@ class Training:
 
     epochs: Annotated[int | None, "passes over the rows  [default: 4, or as many as make 1,000 steps]"] = None
     batch_size: Annotated[int, "rows in a step"] = 256
-    learning_rate: Annotated[float, "highest rate of Adam"] = 1e-3
+    learning_rate: Annotated[float, "highest rate of Adam"] = 2e-3
     schedule: Annotated[str, "how the rate falls after the warm-up: linear, cosine, or constant"] = "linear"
     warmup: Annotated[float, "share of the steps in which the rate rises, 0 to 1"] = 0.02
     weight_decay: Annotated[float, "decoupled weight decay of all weights but word vectors and biases"] = 0.0
