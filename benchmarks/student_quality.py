@@ -104,7 +104,8 @@ def mrpc(shared: Path, out: Path) -> None:
     teacher = shared / "models" / "minilm-l6-mrpc"
     stillhouse(out, "label", "T", "--teacher", teacher, "--out", "L")
     grid = (
-        f'student = "bilstm"\ntokens = "pieces"\nholdout = 0.1\nlearning-rate = 1e-3\n[[grid]]\nloss = "mse"\nepochs = 3\n{SEEDS}\n'
+        'student = "bilstm"\ntokens = "pieces"\nholdout = 0.1\nlearning-rate = 1e-3\n'
+        f'[[grid]]\nloss = "mse"\nepochs = 3\n{SEEDS}\n'
         f'[[grid]]\nloss = "gold"\nepochs = 30\n{SEEDS}\n'
     )
     sweep(out, "R", grid, "--test", data / "test.tsv")
