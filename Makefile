@@ -20,7 +20,7 @@ slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
 clean:
-	rm -rf $(VENV) quickstart build *.egg-info
+	rm -rf $(VENV) quickstart quickstart.force build *.egg-info
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)

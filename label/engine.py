@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from transferset import LogitCache, Signal, StillhouseError, Store, TransferSet, unknown
+from transferset.errors import OccupiedError
 from transferset.files import claim_directory, directory_lock, file_lock
 from transferset.logit_cache import KIND
 from transferset.store import kind_of
@@ -156,20 +157,18 @@ def _cache(transfer: TransferSet, teacher: Description, out: Path, storage: Stor
         "storage": storage,
     }
     if kind_of(out) is None and any(out.glob("member-*")):
-        raise StillhouseError(
-            f"{out}: must be empty or a logit cache, got the members of an ensemble: use another --out"
-        )
+        raise OccupiedError(f"{out}: must be empty or a logit cache, got the members of an ensemble: use another --out")
     if kind_of(out) == KIND:
         other = Store.open(out, KIND)
         if other.about.get("teacher") != about.get("teacher"):
-            raise StillhouseError(
+            raise OccupiedError(
                 f"{out}: must be a cache of this teacher ({name or about.get('teacher')}), got one of another"
                 f" ({other.made_with.get('teacher') or other.about.get('teacher')}, or other weights under the same"
                 " name): use another --out or --force"
             )
         kept = list(other.about.get("signals", {}))
         if kept != list(teacher.widths):
-            raise StillhouseError(
+            raise OccupiedError(
                 f"{out}: signals must be those that it was made with ({', '.join(kept)}), got"
                 f" {', '.join(teacher.widths)}: use another --out or --force"
             )

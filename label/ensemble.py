@@ -13,6 +13,7 @@ from xxhash import xxh3_64_hexdigest
 
 from transferset import Ensemble, Mean, Member, StillhouseError, TransferSet
 from transferset.ensemble import KIND
+from transferset.errors import OccupiedError
 from transferset.files import claim_directory
 from transferset.store import kind_of
 
@@ -56,7 +57,7 @@ def label_ensemble(
     out = Path(out)
     claim_directory(out)
     if kind_of(out) not in (None, KIND):
-        raise StillhouseError(f"{out}: must be an ensemble, got a {kind_of(out)}: use another --out or --force")
+        raise OccupiedError(f"{out}: must be an ensemble, got a {kind_of(out)}: use another --out or --force")
     known = _common_classes(transfer, teachers, [out / folder for folder in folders], storage, engine)
     done = [
         label(transfer, teacher, out / folder, ("logits",), storage, name, engine, progress)

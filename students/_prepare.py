@@ -29,6 +29,7 @@ from transferset import (
 )
 from transferset import read_rows as read_source_rows
 from transferset.files import hash_file, write_file, writing
+from transferset.vectors import existing_vectors
 
 from ._arrays import write_arrays
 from ._config import encoding_to_json
@@ -51,7 +52,11 @@ def describe_sources(
     dev: Source | None,
     dev_label: str | None,
 ) -> dict[str, Any]:
-    """What a data set is made from, as plain values; the same values mean the same data."""
+    """What a data set is made from, as plain values; the same values mean the same data.
+
+    Raises:
+        StillhouseError: no such file of vectors.
+    """
     return {
         "transfer": transfer.store.about,
         "cache": cache.about,
@@ -62,8 +67,9 @@ def describe_sources(
 
 
 def _describe_reading(reading: Reading) -> dict[str, Any]:
-    file = Path(reading.vectors)
-    return {**asdict(reading), **({"vectors_content": _content(file)} if file.is_file() else {})}
+    if reading.vectors in ("teacher", "random"):
+        return asdict(reading)
+    return {**asdict(reading), "vectors_content": _content(existing_vectors(reading.vectors))}
 
 
 def _describe_dev(dev: Source, label: str | None) -> dict[str, Any]:
@@ -121,6 +127,7 @@ def prepare(
         "rules": names,
         "arrays": arrays,
         "cache_rows": _rows_of(cache),
+        "teacher": str(cache.store.made_with.get("teacher", "")),
     }
     write_file(folder / "dataset.json", json.dumps(record).encode())
     return open_dataset(folder)

@@ -19,6 +19,7 @@ from torch.func import functional_call
 from tqdm import tqdm
 
 from transferset import StillhouseError
+from transferset.errors import OccupiedError
 from transferset.files import write_file
 
 from ._dataset import Examples
@@ -61,12 +62,16 @@ class Run:
             eps=EPSILON,
             fused=True,
         )
-        self.dtype = fast_dtype(training.dtype)
+        # What lies between word vectors and the last layers alone: outputs of three digits would be too coarse.
+        encodes = self.reads_words and any(True for _ in getattr(model, "encoder", model).parameters())
+        self.dtype = fast_dtype(training.dtype if encodes else "float32")
         self.steps_per_epoch = math.ceil(len(rows) / training.batch_size)
         self.epochs = training.epochs_for(len(rows))
         self.epoch, self.step, self.loss_sum, self.seconds = 0, 0, 0.0, 0.0
         self.best_epoch, self.history = 0, list[dict[str, float]]()
         self.best: dict[str, Tensor] = {}
+        #: The epochs and steps that the last checkpoint has.
+        self.saved: tuple[int, int] | None = None
 
     def train_epoch(
         self, progress: bool, folder: Path, made_from: Mapping[str, Any], tick: Callable[[int], object] = int
@@ -96,8 +101,10 @@ class Run:
                 bar.set_postfix(loss=f"{self.loss_sum / done:.4f}", refresh=False)
                 self.seconds = before + time.monotonic() - started
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self._check_weights(rows)
                     self.checkpoint(folder, made_from)
                     saved = time.monotonic()
+        self._check_weights(batches[-1])
         self.epoch += 1
         self.history.append({"epoch": self.epoch, "loss": self.loss_sum / len(self.rows)})
         self.step, self.loss_sum = 0, 0.0
@@ -113,6 +120,11 @@ class Run:
                 return
         self.best_epoch = self.epoch
         self.best = {key: each.detach().clone() for key, each in self.model.state_dict().items()}
+
+    @property
+    def precision(self) -> str:
+        """``float32`` or ``bfloat16``: what it really computes in."""
+        return str(self.dtype).removeprefix("torch.")
 
     def is_over(self) -> bool:
         """Whether all epochs are done, or as many without a better one as patience allows."""
@@ -136,10 +148,7 @@ class Run:
         loss = self.objective.loss(outputs, *examples.targets(rows))
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise StillhouseError(
-                f"train: loss must be finite, got {value} in epoch {self.epoch + 1}, batch {self.step + 1}:"
-                " the last checkpoint is kept; try a lower --learning-rate"
-            )
+            raise self._exploded(f"loss must be finite, got {value} in epoch {self.epoch + 1}, batch {self.step + 1}")
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         rate = self.training.rate(number, self.epochs * self.steps_per_epoch)
@@ -150,12 +159,29 @@ class Run:
             self.words.step(words, vectors.grad, rate, number + 1)
         return value
 
+    def _check_weights(self, rows: Rows) -> None:
+        """Raises StillhouseError where the weights, or what they answer to some rows, are no numbers."""
+        self.model.eval()
+        with torch.no_grad():
+            outputs = self.model(*map(torch.from_numpy, self.examples.inputs.batch(rows)))
+            found = [outputs, *self.model.parameters()]
+        self.model.train()
+        if not all(bool(torch.isfinite(each).all()) for each in found):
+            where = f"epoch {self.epoch + 1}, batch {self.step}"
+            raise self._exploded(f"weights and outputs must be finite, got nan or infinity after {where}")
+
+    def _exploded(self, what: str) -> StillhouseError:
+        advice = "nothing is kept; try a lower --learning-rate"
+        if self.saved is not None:
+            epoch, step = self.saved
+            after = f"epoch {epoch + 1}, batch {step}" if step else f"epoch {epoch}"
+            advice = f"the checkpoint after {after} is kept; try a lower --learning-rate with --force"
+        return StillhouseError(f"train: {what}: {advice}")
+
     def _forward(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor | None]:
         """The outputs; and of students with word vectors the batch's distinct words and their vectors, a leaf."""
         batch = self.examples.inputs.batch(rows)
-        # In a network without an encoder the outputs themselves would have three digits.
-        bfloat16 = self.dtype is torch.bfloat16 and self.reads_words
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.dtype is torch.bfloat16):
             if not self.reads_words:
                 return self.model(*map(torch.from_numpy, batch)), torch.zeros(0), None
             words, places = _distinct(batch[::2])
@@ -188,9 +214,10 @@ class Run:
             "best_epoch": self.best_epoch,
             "history": self.history,
             "steps": steps,
-            "dtype": str(self.dtype).removeprefix("torch."),
+            "dtype": self.precision,
         }
         write_json(folder / "state.json", state_record, folder)
+        self.saved = self.epoch, self.step
         for old in folder.glob("epoch-*.safetensors"):
             if old.name != file:
                 old.unlink()
@@ -216,6 +243,7 @@ class Run:
         self.dtype = fast_dtype(record["dtype"])
         self.epoch, self.step, self.loss_sum = record["epoch"], record["step"], record["loss_sum"]
         self.best_epoch, self.history, self.seconds = record["best_epoch"], record["history"], record["seconds"]
+        self.saved = self.epoch, self.step
 
 
 def read_state(folder: Path, made_from: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -232,7 +260,7 @@ def read_state(folder: Path, made_from: Mapping[str, Any]) -> dict[str, Any] | N
     except (ValueError, KeyError, TypeError) as error:
         raise _no_checkpoint(folder, error) from None
     if not same:
-        raise StillhouseError(
+        raise OccupiedError(
             f"{folder.parent}: must be empty or the same training run, got another's checkpoint:"
             " use another --out or --force"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from transferset import Ensemble, LogitCache, StillhouseError, Task, content_keys
 
+from ._answers import check_finite
 from ._compare import Party
 from .metrics import Measure, pearson, spearman
 from .predict import Predictor
@@ -76,12 +76,6 @@ def cosines(one: Embed, other: Embed, rows: pa.Table, other_rows: pa.Table) -> C
         lengths = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
         found[start : start + _ROWS] = np.einsum("bh,bh->b", u, v) / np.where(lengths > 0, lengths, 1.0)
     return found
-
-
-def check_finite(who: str, outputs: npt.NDArray[np.floating[Any]]) -> None:
-    """Raises StillhouseError where outputs are no numbers: no figure would be one."""
-    if not np.isfinite(outputs).all():
-        raise StillhouseError(f"{who}: outputs must be finite, got nan or infinity: train it again")
 
 
 def _teacher(cache: LogitCache | Ensemble) -> Callable[[Task], Embed]:

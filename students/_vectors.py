@@ -29,13 +29,11 @@ def known_vectors(spec: str, encoding: Vocabulary | Subwords, folder: Path) -> t
     are known), or the name of a GloVe or word2vec file. ``folder`` is where the labeller keeps the teacher's files.
 
     Raises:
-        StillhouseError: no embeddings beside the cache, or a file that cannot be read.
+        StillhouseError: no embeddings beside the cache, a file that cannot be read, or one with none of the words.
     """
     if spec == "random":
         return np.zeros(0, np.int64), np.zeros((0, 1), np.float32)
     if isinstance(encoding, Subwords):
-        if spec != "teacher":
-            raise StillhouseError(f"train: vectors of pieces must be teacher or random, got {spec!r}")
         _, table = _teacher_files(folder)
         table = table[: len(encoding) - 1]
         return np.arange(1, len(table) + 1), table
@@ -44,6 +42,11 @@ def known_vectors(spec: str, encoding: Vocabulary | Subwords, folder: Path) -> t
         vectors = mean_vectors(*_teacher_files(folder), encoding.words)[0]
     else:
         found, vectors = read_vectors(spec, encoding.words)
+        if encoding.words and not len(found):
+            raise StillhouseError(
+                f"{spec}: must have vectors of words of the transfer set, got none of {len(encoding.words):,}, not even"
+                f" of {encoding.words[0]!r}: give another file, or --vectors random"
+            )
     return found + len(SPECIAL), vectors
 
 

@@ -103,9 +103,12 @@ def learn_vocabulary(
         new = words.group_by("word").aggregate([([], "count_all")]).rename_columns(["word", "count"])
         counts = pa.concat_tables([counts, new]).group_by("word").aggregate([("count", "sum")])
         counts = counts.rename_columns(["word", "count"])
-    ranked = counts.sort_by([("count", "descending"), ("word", "ascending")])["word"].to_pylist()
     mask = mask_token.lower() if mask_token and lowercase else mask_token
-    distinct = dict.fromkeys(word for word in (*ranked, *more) if word != mask)
+    if mask is not None:
+        counts = counts.filter(pc.not_equal(counts["word"], mask))
+    # Cut before they are Python's: of distinct words there may be millions.
+    ranked = counts.sort_by([("count", "descending"), ("word", "ascending")])["word"].slice(0, most).to_pylist()
+    distinct = dict.fromkeys((*ranked, *(word for word in more if word != mask)))
     return Vocabulary(tuple(distinct)[:most], mask_token, lowercase, max_tokens)
 
 

@@ -15,12 +15,13 @@ from transferset import Ensemble, LogitCache, Source, StillhouseError, Task, con
 from transferset.parameters import check_whole
 from transferset.tables import FeatureTypes
 
+from ._answers import check_finite
 from ._compare import Party, compare
-from ._cost import cost
 from ._gold import Targets, gold_targets
 from ._intervals import Counts, distinct_rows
-from ._similarity import check_finite, likeness, nearness
+from ._similarity import likeness, nearness
 from .calibration import calibration, divergence
+from .cost import cost
 from .metrics import Logits, agreement_of, decisions, measure_of
 from .predict import Predictor
 
@@ -47,7 +48,7 @@ def evaluate(
     ``teacher`` the same figures of the teacher's. Under ``baseline`` stand those of another student for the same
     classes, and under ``difference`` what the student has more. Each of these has ``intervals``: between which
     values, for 95 % of ``resamples`` of the rows, the metrics and the agreement are; there are none for 0 resamples.
-    With ``place``, the student's directory or file, ``cost`` has its size and speed (see ``_cost.cost``).
+    With ``place``, the student's directory or file, ``cost`` has its size and speed (see ``cost.cost``).
 
     A student of embeddings needs a cache, and has ``cosine``, the mean of those with the teacher's embeddings; no
     label takes part. Or ``pair`` names two columns of texts, and ``label`` a score of how like they are: then

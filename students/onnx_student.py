@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from transferset import StillhouseError, Task
 from transferset.cores import cores
+from transferset.onnx import PACKAGES, check_installed
 from transferset.parameters import check_whole
 
 from ._batched import outputs_of
@@ -108,12 +108,6 @@ class OnnxStudent:
         return cls(config, session, threads or cores())
 
 
-def check_installed() -> None:
-    """Nothing where ONNX Runtime is installed; otherwise StillhouseError with the line that installs it."""
-    if find_spec("onnxruntime") is None:
-        raise StillhouseError("onnx: onnxruntime must be installed: run `pip install 'stillhouse[onnx]'`")
-
-
 def metadata(config: Config) -> dict[str, str]:
     """What a file holds beside the network, by name: all that ``Config.read`` needs."""
     found = {CONFIG: json.dumps(config.to_json(), ensure_ascii=False)}
@@ -146,7 +140,7 @@ def _config(stored: Mapping[str, str], where: str) -> Config:
 
 
 def _session(model: bytes | str, where: str) -> Any:
-    check_installed()
+    check_installed(PACKAGES[-1:])
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -87,7 +87,7 @@ def answers(student: Predictor, rows: pa.RecordBatch | pa.Table) -> Iterator[dic
         StillhouseError: the student's outputs are not finite.
     """
     outputs, task = student.outputs(rows), student.config.task
-    check_finite(outputs)
+    check_finite("student", outputs)
     if student.config.output == "embedding":
         yield from ({"embedding": each.tolist()} for each in _shortest(outputs))
     elif task.target == "regression":

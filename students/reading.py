@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from transferset import unknown
+from transferset import StillhouseError, unknown
 from transferset.parameters import check_at_least
 
 TOKENS = ("words", "pieces")
@@ -30,5 +30,7 @@ class Reading:
     def __post_init__(self) -> None:
         if self.tokens not in TOKENS:
             raise unknown("train: tokens", self.tokens, TOKENS)
+        if self.tokens == "pieces" and self.vectors not in ("teacher", "random"):
+            raise StillhouseError(f"train: vectors of pieces must be teacher or random, got {self.vectors!r}")
         for name in ("most_words", "max_tokens"):
             check_at_least(f"train: {name.replace('_', '-')}", getattr(self, name), 1)

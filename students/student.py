@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from transferset.parameters import build, discover
 
 from ._batched import outputs_of
 from ._card import card
-from ._config import ENCODING_FILES, Config
+from ._config import ENCODING_FILES, LAST, WEIGHTS, Config
 from ._hub import OnHub
 from .encoding import Encoding, Inputs, Rows
 
@@ -89,26 +89,30 @@ class Student(OnHub):
         self.model.train(was_training)
         return found
 
-    def save(self, folder: Path, metrics: Mapping[str, Any], state: Mapping[str, Tensor] | None = None) -> None:
-        """Writes the student into a directory; ``config.json`` comes last, so a directory that has it is whole."""
+    def save(self, folder: Path, metrics: Mapping[str, Any], last: Mapping[str, Tensor] | None = None) -> None:
+        """Writes the student into a directory; ``config.json`` comes last, so a directory that has it is whole.
+
+        ``last`` are the weights after the last epoch of its training, where they are others.
+        """
         scratch = folder / "_checkpoint"
         scratch.mkdir(parents=True, exist_ok=True)
-        weights = {name: each.contiguous() for name, each in (state or self.model.state_dict()).items()}
-        data, files = save(weights), self.encoding.files()
-        sums = {name: xxh3_128_hexdigest(each) for name, each in {"model.safetensors": data, **files}.items()}
+        state = self.model.state_dict()
+        files = {**self.encoding.files(), WEIGHTS: _to_bytes(state), **({LAST: _to_bytes(last)} if last else {})}
         for name, each in files.items():
             write_file(folder / name, each, scratch)
-        write_file(folder / "model.safetensors", data, scratch)
+        if not last:
+            (folder / LAST).unlink(missing_ok=True)
         write_json(folder / "metrics.json", metrics, scratch)
-        readme = card(self.config, metrics, sum(each.numel() for each in weights.values()))
+        readme = card(self.config, metrics, sum(each.numel() for each in state.values()))
         write_file(folder / "README.md", readme.encode(), scratch)
+        sums = {name: xxh3_128_hexdigest(each) for name, each in files.items()}
         write_json(folder / "config.json", {**self.config.to_json(), "checksums": sums}, scratch)
         shutil.rmtree(scratch)
         self.metrics = metrics
 
     @classmethod
-    def load(cls, folder: Path | str) -> Student:
-        """The student in a directory.
+    def load(cls, folder: Path | str, epoch: Literal["best", "last"] = "best") -> Student:
+        """The student in a directory, as it was after its best epoch or after the last, which may be the same.
 
         Raises:
             StillhouseError: there is none, it is of a newer format, or its files do not fit together.
@@ -119,21 +123,27 @@ class Student(OnHub):
         architecture = load_architecture(config.student, config.parameters)
         with torch.random.fork_rng(devices=[]):
             model = architecture.build(config.encoding, config.task, config.width)
-        data = _read(folder / "model.safetensors")
+        sums = stored.get("checksums")
+        file = LAST if epoch == "last" and isinstance(sums, dict) and LAST in sums else WEIGHTS
+        data = _read(folder / file)
         try:
             model.load_state_dict(load(data))
         except (SafetensorError, RuntimeError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise StillhouseError(
-                f"{folder / 'model.safetensors'}: must hold the weights that config.json describes: {reason}"
+                f"{folder / file}: must hold the weights that config.json describes: {reason}"
             ) from None
-        _check_sums(folder, config, stored.get("checksums"), data)
+        files = {name: _read(folder / name) for name in ENCODING_FILES[config.encoding.kind]}
+        _check_sums(folder, sums, {file: data, **files})
         return cls(config, model, _read_json(folder / "metrics.json"))
 
 
-def _check_sums(folder: Path, config: Config, sums: Any, weights: bytes) -> None:
-    files = {name: _read(folder / name) for name in ENCODING_FILES[config.encoding.kind]}
-    for name, data in {"model.safetensors": weights, **files}.items():
+def _to_bytes(weights: Mapping[str, Tensor]) -> bytes:
+    return save({name: each.contiguous() for name, each in weights.items()})
+
+
+def _check_sums(folder: Path, sums: Any, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
         if not isinstance(sums, dict) or xxh3_128_hexdigest(data) != sums.get(name):
             raise StillhouseError(
                 f"{folder / name}: must have the checksum in config.json, got another: the file was damaged or edited"

@@ -11,16 +11,18 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from transferset import Ensemble, LogitCache, Source, StillhouseError, Task, TransferSet
+from transferset.errors import OccupiedError
 from transferset.files import file_lock
 from transferset.parameters import check_at_least, describe
 
-from ._config import Config
+from ._config import FILES, Config
 from ._dataset import Dataset
 from ._judge import Judge
 from ._prepare import describe_sources, prepare
@@ -30,17 +32,6 @@ from .objectives import Objective
 from .reading import Reading
 from .student import Architecture, Student, architecture_name
 from .training import Training
-
-_FILES = (
-    "model.safetensors",
-    "vocabulary.json",
-    "tokenizer.json",
-    "features.json",
-    "metrics.json",
-    "config.json",
-    "README.md",
-    "_checkpoint",
-)
 
 
 def train(
@@ -58,7 +49,8 @@ def train(
 ) -> tuple[Student, dict[str, Any]]:
     """A student, saved in ``out``, and its metrics: the loss of each epoch, and the dev metrics where rows are watched.
 
-    With ``dev``, or where ``training`` holds rows out, the weights of the best epoch are kept; without, the last.
+    With ``dev``, or where ``training`` holds rows out, it has the weights of the best epoch, and those of the last are
+    kept too, see ``Student.load``; without, the last.
 
     Raises:
         StillhouseError: a cache without some of the rows, a dev file that does not fit, a student or an objective
@@ -103,7 +95,7 @@ def fit(
     of rows as they are seen.
     """
     made_from = describe_run(data.made_from, architecture, objective, training, seed)
-    judge = Judge(data, objective, training, seed)
+    judge = Judge(data, objective, training)
     student = _start(data, architecture, seed, made_from)
     run = Run(student.model, training, objective, seed, data.train, judge.rows_left)
     folder = out / "_checkpoint"
@@ -118,10 +110,17 @@ def fit(
         "best_epoch": run.best_epoch,
         "rows": len(judge.rows_left),
         "seconds": round(run.seconds, 1),
+        "teacher": data.teacher,
+        "stillhouse": _version(),
+        "dtype": run.precision,
+        "threads": torch.get_num_threads(),
     }
     if run.is_over():
+        last = None
+        if run.best_epoch != run.epoch:
+            last = {name: each.clone() for name, each in student.model.state_dict().items()}
         student.model.load_state_dict(run.best)
-        student.save(out, metrics)
+        student.save(out, metrics, last)
     return student, metrics
 
 
@@ -152,6 +151,14 @@ def describe_run(
     }
 
 
+def _version() -> str:
+    """Ours; nothing where it runs without being installed."""
+    try:
+        return version("stillhouse")
+    except PackageNotFoundError:
+        return ""
+
+
 def _start(data: Dataset, architecture: Architecture, seed: int, made_from: Mapping[str, Any]) -> Student:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -178,7 +185,7 @@ def own_names(folder: Path | str) -> frozenset[str]:
         ours = (Path(folder) / "_checkpoint").is_dir()
     except (OSError, ValueError, TypeError):
         ours = True  # damaged
-    return frozenset(_FILES if ours else ())
+    return frozenset((*FILES, "_checkpoint") if ours else ())
 
 
 @contextmanager
@@ -206,7 +213,7 @@ def already_done(out: Path, made_from: Mapping[str, Any]) -> tuple[Student, dict
     shutil.rmtree(out / "_checkpoint", ignore_errors=True)
     student = Student.load(out)
     if student.config.made_from != json.loads(json.dumps(made_from)):
-        raise StillhouseError(
+        raise OccupiedError(
             f"{out}: must be empty or the same training run, got another student: use another --out or --force"
         )
     return student, json.loads((out / "metrics.json").read_bytes())

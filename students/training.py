@@ -47,7 +47,7 @@ class Training:
     warmup: Annotated[float, "share of the steps in which the rate rises, 0 to 1"] = 0.02
     weight_decay: Annotated[float, "decoupled weight decay of all weights but word vectors and biases"] = 0.0
     freeze_vectors: Annotated[bool, "whether the word vectors stay as they start"] = False
-    dtype: Annotated[str, "precision of recurrent layers: auto, float32 or bfloat16"] = "auto"
+    dtype: Annotated[str, "precision of recurrent layers and convolutions: auto, float32 or bfloat16"] = "auto"
     copies: Annotated[int | None, "copies of each source row to train on  [default: all]"] = None
     augmenters: Annotated[
         str | None, "rules whose copies take part, such as mask,pos; none for the originals alone  [default: all]"

@@ -11,6 +11,9 @@ from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
+# Tests run side by side, a process a core: with more threads each, they would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pyarrow as pa
 import pytest

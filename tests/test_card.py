@@ -52,7 +52,8 @@ def front(text):
 
 
 def test_it_says_where_a_student_comes_from_and_how_good_it_is():
-    text = card(config_of(), METRICS | {"teacher": "some/teacher"}, weights=12345)
+    computed = {"teacher": "some/teacher", "stillhouse": "1.2.3", "dtype": "bfloat16", "threads": 2}
+    text = card(config_of(), METRICS | computed, weights=12345)
     for said in (
         "`some/teacher`, fingerprint 09cfc8, precision bfloat16",
         "60,614 rows, fingerprint 8b9d51",
@@ -62,7 +63,12 @@ def test_it_says_where_a_student_comes_from_and_how_good_it_is():
         "| Training | epochs 4 |",
         "| Weights | 12,345 numbers |",
         "| Seed of the training | 11 |",
-        "torch 2.13.0",
+        "| Computed in | bfloat16, threads 2 |",
+        "| Versions | stillhouse 1.2.3, torch 2.13.0 |",
+        "learned to answer as a large one, the *teacher*, does",
+        "to augmented copies of its rows, and in part on gold labels.",
+        "It repeats its teacher's mistakes",
+        "as sure as the teacher's were",
         "| Epoch | 2 of 3 |",
         "| dev accuracy | 0.8765 |",
         "| dev agreement | 0.9000 |",
@@ -71,6 +77,24 @@ def test_it_says_where_a_student_comes_from_and_how_good_it_is():
     ):
         assert said in text, said
     assert "None" not in text
+
+
+@pytest.mark.parametrize("objective", [{"gold": {}}, {"mse": {"alpha": 1.0}}])
+def test_of_a_student_of_gold_labels_no_teacher_is_told(objective):
+    made_from = {**MADE_FROM, "objective": objective}
+    text = card(config_of(made_from=made_from), METRICS | {"teacher": "some/teacher"})
+    assert "trained with Stillhouse on the gold labels of a data set. No teacher answered." in text
+    assert "Whether its probabilities are calibrated must be measured." in text
+    for said in ("some/teacher", "Teacher", "teacher's", "answer as", "distillation"):
+        assert said not in text, said
+
+
+@pytest.mark.parametrize(
+    ("objective", "parts"), [({"mse": {"alpha": 0.0}}, False), ({"kl": {"alpha": 0.1}}, True), ({"cosine": {}}, False)]
+)
+def test_gold_labels_in_part_are_told(objective, parts):
+    text = card(config_of(made_from={**MADE_FROM, "objective": objective}), METRICS)
+    assert ("and in part on gold labels" in text) == parts
 
 
 def test_the_hub_reads_the_front_matter():

@@ -13,6 +13,7 @@ from conftest import ROOT, one_line_error, stillhouse
 
 from stillhouse.cli import main
 from stillhouse.cli import stillhouse as group
+from students._run import Run
 from transferset import Ensemble, LogitCache, Store
 
 COMMANDS = sorted(file.stem for file in (ROOT / "stillhouse" / "commands").glob("[a-z]*.py"))
@@ -311,6 +312,31 @@ def test_force_keeps_the_old_result_until_the_new_one_is_there(run, made, labell
         assert files_of(tmp_path) == before, arguments
 
 
+def test_an_interrupted_force_goes_on_with_the_same_command(run, made, tmp_path, monkeypatch):
+    shutil.copytree(made / "S", tmp_path / "S")
+    before, take, epochs = files_of(tmp_path / "S"), Run._take_step, []
+
+    def stopped(self, rows):
+        epochs.append(self.epoch)
+        if epochs == [0, 1]:
+            raise KeyboardInterrupt
+        return take(self, rows)
+
+    monkeypatch.setattr(Run, "_take_step", stopped)
+    sizes = ("--vector-width", 8, "--hidden", 8, "--batch-size", 1000, "--epochs", 2)
+    train = ("train", made / "T", made / "L", "--student", "bag", *sizes, "--out")
+    done = run(*train, tmp_path / "S", "--force")
+    assert done.returncode == 130
+    assert "interrupted: what was committed is safe, the same command goes on from there" in done.stderr.decode()
+    assert files_of(tmp_path / "S") == before
+    done_well(run(*train, tmp_path / "S", "--force"))
+    assert epochs == [0, 1, 1]
+    done_well(run(*train, tmp_path / "whole"))
+    resumed, whole = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("S", "whole"))
+    assert resumed == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["S", "whole"]
+
+
 def test_force_replaces_what_a_link_leads_to(run, made, tmp_path):
     shutil.copytree(made / "T", tmp_path / "real")
     (tmp_path / "link").symlink_to("real")
@@ -351,7 +377,7 @@ def test_force_deletes_nothing_that_the_command_could_not_have_made(run, made, l
         assert "must hold only what this command makes" in one_line_error(run(*arguments))
     assert "must hold only" in one_line_error(run("quickstart", "--out", folder, "--force"))
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "thesis.txt"]
-    assert not list(tmp_path.glob("*.replaced"))
+    assert not list(tmp_path.glob("*.force"))
 
 
 def test_force_leaves_a_model_alone_that_is_no_student(run, made, tmp_path):
@@ -527,7 +553,7 @@ def test_force_keeps_what_models_offered_and_nothing_else(run, small):
     done_well(run(*TEXTS, "--recipe", "mask.toml", "--out", "T", "--force"))
     assert files_of(small / "T" / "_candidates") == offers
     assert {edit["rule"] for row in copies_in("T") for edit in row["edits"]} == {"mask"}
-    assert not list(small.glob("*.replaced"))
+    assert not list(small.glob("*.force"))
     # What is asked again is taken from what was kept.
     done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T", "--force"))
     assert files_of(small / "T") == before

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from tiny_students import TEXTS, make_student, rows_of
 
-from students import _cost as module
-from students._cost import cost
+from students import cost as module
+from students.cost import cost
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors.numpy import save
-from small_sets import LABELS, PAIR, RANDOM, TASK, TEXTS, cache_of, feature_set, taught, texts_in, transfer_set
+from small_sets import LABELS, PAIR, RANDOM, TASK, TEXTS, cache_of, feature_set, run, taught, texts_in, transfer_set
 
 from augment import Mask, Ngram, Pos
 from augment import _ingest as ingest_module
@@ -384,9 +384,7 @@ def test_all_rows_that_the_cache_lacks_are_counted_before_any_work(tmp_path, par
     transfer = transfer_set(tmp_path / "set")
     assert len(transfer.store.parts()) == 2
     cache = cache_of(tmp_path / "L", [TEXTS[n] for n in held])
-    with pytest.raises(
-        StillhouseError, match=f"{50 - len(held)} of 50 are missing: run `stillhouse label` on it with --out"
-    ):
+    with pytest.raises(StillhouseError, match=f"{50 - len(held)} of 50 are missing: run `stillhouse label` with --out"):
         made(tmp_path / "D", transfer, cache)
 
 
@@ -506,6 +504,22 @@ def test_its_files_are_synced_before_they_are_described(tmp_path, monkeypatch):
     names = {str(path) for path in (tmp_path / "D").glob("*.bin")}
     assert len(names) > 5
     assert names <= set(synced)
+
+
+def test_a_file_of_vectors_that_is_not_there_is_refused_before_the_cache_is_copied(tmp_path, monkeypatch):
+    transfer, cache = transfer_set(tmp_path / "set"), cache_of(tmp_path / "L", TEXTS)
+    monkeypatch.setattr(LogitCache, "reader", None)
+    with pytest.raises(StillhouseError, match=r"none\.txt: must be a GloVe or word2vec file, got nothing there"):
+        run(transfer, cache, tmp_path / "S", reading=Reading(vectors=str(tmp_path / "none.txt")))
+    assert not (tmp_path / "S").exists()
+
+
+def test_vectors_of_none_of_the_words_leave_nothing(tmp_path):
+    transfer, cache = transfer_set(tmp_path / "set"), cache_of(tmp_path / "L", TEXTS)
+    (tmp_path / "other.txt").write_text("nosuchword 1 2 3\n")
+    with pytest.raises(StillhouseError, match=r"other\.txt: must have vectors of words of the transfer set, got none"):
+        run(transfer, cache, tmp_path / "S", reading=Reading(vectors=str(tmp_path / "other.txt")))
+    assert not (tmp_path / "S").exists()
 
 
 def test_a_damaged_description_is_made_anew(tmp_path):

@@ -33,6 +33,7 @@ def folder(tmp_path, labelled_file, tiny_masked_lm, tiny_teacher):
     """A directory with the files that the pages name."""
     rows = [line.split(",") for line in labelled_file.read_text().splitlines()[1:]]
     (tmp_path / "train.tsv").write_text("sentence\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
+    (tmp_path / "dev.tsv").write_text("sentence\tlabel\n" + "".join(f"so {text}\t{each}\n" for text, each in rows[:50]))
     pairs = pairwise(rows)
     (tmp_path / "pairs.tsv").write_text(
         "first\tsecond\tsame\n" + "".join(f"{a}\t{b}\t{int(x == y)}\n" for (a, x), (b, y) in pairs)

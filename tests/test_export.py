@@ -7,22 +7,24 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tiny_students import TABLE, make_student, rows_of
+from tiny_students import TABLE, make_student, rows_of, task_of
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 
 from stillhouse.cli import stillhouse
-from students import Student, architectures
+from students import Student, architecture_name, architectures, load_architecture
 from students._config import Config
 from students._features import learn_features
 from students._recurrent import with_operators
 from students._samples import samples
 from students._subwords import Subwords
+from students._words import Vocabulary
 from students.bag import Bag
 from students.export import export, to_onnx
 from students.mlp import Mlp
 from students.onnx_student import OnnxStudent
 from transferset import StillhouseError, Task
+from transferset.parameters import describe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EVERY = [
@@ -52,6 +54,40 @@ def exported(tmp_path_factory):
         return made[which]
 
     return make
+
+
+def random_student(architecture, task, encoding, reach):
+    """A student with random weights whose outputs reach about so far."""
+    name, sizes = architecture_name(architecture), describe(architecture)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = architecture.build(encoding, task, task.outputs)
+    student = Student(Config(task, encoding, name, sizes, "logits", task.outputs, {}), model)
+    if encoding.kind == "words":
+        model.vectors.weight.data.mul_(0.4 / model.vectors.weight.std())
+    found = student.run(samples(encoding, task, 64, 17))
+    with torch.no_grad():
+        model.output.weight.mul_(reach / np.abs(found).max())
+        model.output.bias.mul_(reach / np.abs(found).max())
+    return student
+
+
+@pytest.mark.parametrize("name", ["bilstm", "cnn"])
+def test_a_student_of_real_size_says_the_same_to_a_ten_thousandth(tmp_path, name):
+    """Of the default sizes, and with logits of about 10."""
+    words = Vocabulary(tuple(f"w{n}" for n in range(2000)))
+    student = random_student(load_architecture(name, {}), task_of(), words, 10.0)
+    assert np.abs(student.run(samples(words, student.task, 64, 128))).max() > 3
+    assert export(student, tmp_path / "S.onnx") < 1e-4
+    rows = rows_of(student.task, [" ".join(f"w{(n * k) % 2000}" for k in range(n)) for n in range(1, 60)])
+    difference = np.abs(OnnxStudent.load(tmp_path / "S.onnx").outputs(rows) - student.outputs(rows)).max()
+    assert difference < 1e-4
+
+
+def test_scores_as_large_as_prices_are_as_near_as_float32_is(tmp_path):
+    task = task_of("features", "regression")
+    student = random_student(Mlp(width=64), task, learn_features([TABLE], task), 1e6)
+    assert export(student, tmp_path / "S.onnx") < 1.0
 
 
 @pytest.mark.parametrize("rows", [1, 64])
@@ -218,6 +254,11 @@ def another_in_onnx(vectors, lengths):
     return vectors.sum(1) * (2.0 if torch.compiler.is_exporting() else 1.0)
 
 
+def a_little_more_in_onnx(vectors, lengths):
+    """By more than a ten thousandth, but not by one of the largest output."""
+    return torch.tanh(vectors.sum(1)) * 10 + (2e-4 if torch.compiler.is_exporting() else 0.0)
+
+
 def another_for_long_texts(vectors, lengths):
     return vectors.sum(1) if torch.compiler.is_exporting() or vectors.shape[1] < 100 else vectors.sum(1) + 1
 
@@ -237,8 +278,9 @@ def not_a_number(vectors, lengths):
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (another_in_onnx, "onnx: an exported student must say what it says in torch, got a difference of 1"),
-        (another_for_long_texts, "onnx: an exported student must say what it says in torch, got a difference of 0."),
+        (another_in_onnx, "onnx: an exported student must say what it says in torch, got a difference of "),
+        (a_little_more_in_onnx, "onnx: an exported student must say what it says in torch, got a difference of 0.0002"),
+        (another_for_long_texts, "onnx: an exported student must say what it says in torch, got a difference of 1"),
         (not_a_number, "onnx: an exported student must say what it says in torch, got a difference of nan"),
         (of_another_length, "onnx: a student must be exportable by torch.onnx, got: "),
         (packed, "onnx: a student must be exportable by torch.onnx, got: "),

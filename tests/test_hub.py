@@ -86,6 +86,13 @@ def test_a_student_that_is_pushed_is_pulled(hub):
     assert hub.asked[-1]["revision"] == "new"
 
 
+def test_the_last_weights_are_pulled_too(hub):
+    student, folder = make_student(), hub.folder / "me" / "mine"
+    student.save(folder, METRICS, last=student.model.state_dict())
+    assert {each.name for each in folder.iterdir()} <= set(FILES)
+    assert "last.safetensors" in FILES
+
+
 def test_saving_in_place_keeps_the_student_whole(tmp_path):
     first, second = make_student("bag"), make_student("cnn")
     first.save_pretrained(tmp_path / "S")

@@ -197,7 +197,7 @@ def test_missing_rows_are_counted_over_the_whole_set_and_leave_no_file(tmp_path,
     cache = cache_of(tmp_path / "L", transfer, rows=20)
     keys = keys_from_arrow(pa.concat_tables(transfer.tables(["key"]))["key"])
     missing = int((~cache.has(keys)).sum())
-    message = f"{missing} of {len(keys)} are missing: run `stillhouse label` on it with --out {tmp_path / 'L'}"
+    message = f"{missing} of {len(keys)} are missing: run `stillhouse label` with --out {tmp_path / 'L'}"
     (tmp_path / "out").mkdir()
     with pytest.raises(StillhouseError, match=message):
         join(transfer, cache, tmp_path / "out" / "J.parquet")

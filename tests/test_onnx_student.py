@@ -18,10 +18,18 @@ from students.predict import open_student
 from transferset import StillhouseError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-#: Runs the command line in a process where neither torch nor transformers can be imported.
+#: Runs the command line in a process where nothing can be imported that needs not be installed to predict.
 WITHOUT_TORCH = """
 import sys
-sys.modules["torch"] = sys.modules["transformers"] = None
+
+class Missing:
+    names = {"torch", "transformers", "safetensors", "sklearn", "joblib", "nltk", "tomli_w", "onnx", "onnxscript"}
+
+    def find_spec(self, name, *rest):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
 from stillhouse.cli import main
 main()
 """
@@ -79,6 +87,14 @@ def test_it_predicts_where_torch_and_transformers_are_not_installed(file, studen
     for found, other in zip(map(json.loads, done.stdout.splitlines()), in_torch, strict=True):
         assert found["label"] == other["label"]
         assert found["probabilities"] == pytest.approx(other["probabilities"], abs=2e-6)
+
+
+def test_it_is_measured_there_too(file, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text,label\ngood film,pos\na dull film,neg\n")
+    done = without_torch("evaluate", file, rows, "--cost", "--resamples", 10, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cost"]["bytes"] == file.stat().st_size
 
 
 def test_a_directory_needs_torch_and_says_so(student, tmp_path):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import pytest
 from conftest import ROOT, one_line_error, stillhouse
 from tiny_students import TABLE, TEXTS, make_student, rows_of
 
+from stillhouse.cli import stillhouse as command
 from stillhouse.commands._lines import Lines
 from students import answers
 from students._answers import lines, probabilities
@@ -320,6 +322,38 @@ def test_lines_before_a_bad_one_are_answered(onnx):
     done = stillhouse("predict", onnx, "-", stdin=b"good\nbad\n\xff\nfine\n")
     assert "standard input: line 3 must be valid UTF-8" in one_line_error(done)
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("latin-1", "café"), ("cp1251", "фильм"), ("utf-8-sig", "日本")])
+def test_lines_of_standard_input_are_in_the_encoding_that_is_said(onnx, encoding, text):
+    student = open_student(onnx)
+    stream = io.BufferedReader(io.BytesIO(f"{text}\nfilm\n".encode(encoding)))
+    found = written(student, Lines(stream, student.task, encoding), keep=["text"])[0]
+    assert [json.loads(line)["text"] for line in found.splitlines()] == [text, "film"]
+
+
+def test_the_command_reads_standard_input_as_it_is_told(onnx):
+    done = stillhouse("predict", onnx, "-", "--encoding", "latin-1", "--keep", "text", stdin="café\n".encode("latin-1"))
+    assert json.loads(done.stdout)["text"] == "café"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--quote",), "predict: --quote and --no-header must be for a FILE, got standard input"),
+        (("--no-quote",), "predict: --quote and --no-header must be for a FILE, got standard input"),
+        (("--no-header",), "predict: --quote and --no-header must be for a FILE, got standard input"),
+        (("--encoding", "utf-16"), "of standard input must be one in which a line ends in one byte, got 'utf-16'"),
+        (("--encoding", "utf-32"), "of standard input must be one in which a line ends in one byte, got 'utf-32'"),
+        (("--encoding", "base64"), "encoding: must be a text encoding of Python, got 'base64'"),
+        (("--encoding", "nosuch"), "encoding: must be a text encoding of Python, got 'nosuch'"),
+        (("--encoding", "ascii"), "standard input: line 1 must be valid ascii: "),
+    ],
+)
+def test_what_makes_no_sense_for_standard_input_is_refused(onnx, monkeypatch, options, says):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("café\n".encode())))
+    with pytest.raises(StillhouseError, match=re.escape(says)):
+        command(["predict", str(onnx), "-", *options], standalone_mode=False)
 
 
 def test_lines_of_standard_input_are_pairs(pairs):

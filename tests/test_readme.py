@@ -40,7 +40,7 @@ def environment(folder):
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stillhouse "$@"\n')
     command.chmod(0o755)
     path = f"{command.parent}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def run(line, folder, env):

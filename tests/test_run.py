@@ -30,6 +30,7 @@ from small_sets import (
     weights,
 )
 
+from stillhouse import __version__
 from students import Student, Training, load_architecture
 from students import _run as run_module
 from students._judge import Judge
@@ -102,7 +103,7 @@ def finished(out, place, *arguments, **options):
 def same(one, other):
     assert weights(one) == weights(other)
     assert sorted(path.name for path in one.iterdir()) == sorted(path.name for path in other.iterdir())
-    for name in ("config.json", "vocabulary.json", "features.json"):
+    for name in ("config.json", "vocabulary.json", "features.json", "last.safetensors"):
         if not (one / name).exists():
             continue
         assert (one / name).read_bytes() == (other / name).read_bytes()
@@ -421,18 +422,50 @@ def test_bfloat16_stays_close_to_float32(places, tmp_path):
     assert {each.dtype for each in saved.values()} == {torch.float32}
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("bilstm", "bfloat16"), ("cnn", "bfloat16"), ("bag", "float32")])
+def test_the_precision_that_was_really_used_is_noted(places, tmp_path, name, dtype):
+    """A bag has nothing between its vectors and its last layers."""
+    training = replace(SHORT, epochs=1, dtype="bfloat16")
+    _, metrics = run(*places["text"], tmp_path / "S", training, student=STUDENTS[name])
+    assert (metrics["dtype"], metrics["threads"], metrics["stillhouse"]) == (dtype, 1, __version__)
+    assert json.loads((tmp_path / "S" / "metrics.json").read_bytes()) == metrics
+    said = (tmp_path / "S" / "README.md").read_text()
+    assert f"| Computed in | {dtype}, threads 1 |" in said
+    assert f"| Versions | stillhouse {__version__}, torch {torch.__version__} |" in said
+
+
 def test_a_student_of_features_does_not_compute_in_bfloat16(places, tmp_path):
     """Its outputs, which nothing rounds up again, would have three digits."""
     for dtype in ("float32", "bfloat16"):
-        run(*places["features"], tmp_path / dtype, replace(SHORT, dtype=dtype), student=MLP)
+        _, metrics = run(*places["features"], tmp_path / dtype, replace(SHORT, dtype=dtype), student=MLP)
+        assert metrics["dtype"] == "float32"
     assert weights(tmp_path / "float32") == weights(tmp_path / "bfloat16")
 
 
-def test_a_rate_that_is_far_too_high_names_the_batch_and_keeps_the_checkpoint(places, tmp_path):
-    training = replace(SHORT, epochs=4, learning_rate=1e30, warmup=1.0)
-    with pytest.raises(StillhouseError, match=r"loss must be finite, got (inf|nan) in epoch \d, batch \d: the last"):
+@pytest.mark.parametrize(
+    ("batch_size", "epochs", "says"),
+    [
+        (16, 4, r"loss must be finite, got (inf|nan) in epoch 1, batch 2: nothing is kept; try a lower --learning"),
+        # One batch an epoch: its loss is that of the weights before, and all is broken after it.
+        (50, 1, "weights and outputs must be finite, got nan or infinity after epoch 1, batch 1: nothing is kept; try"),
+        (50, 2, "weights and outputs must be finite, got nan or infinity after epoch 1, batch 1: nothing is kept; try"),
+    ],
+)
+@pytest.mark.parametrize("name", STUDENTS)
+def test_a_rate_that_is_far_too_high_names_the_batch_and_leaves_nothing(
+    places, tmp_path, name, batch_size, epochs, says
+):
+    training = replace(SHORT, epochs=epochs, batch_size=batch_size, learning_rate=1e30, warmup=0.0)
+    with pytest.raises(StillhouseError, match=says):
+        run(*places["text"], tmp_path / "S", training, student=STUDENTS[name])
+    assert not (tmp_path / "S").exists()
+
+
+def test_weights_that_are_no_numbers_are_not_written_between_epochs(places, tmp_path, every_step):
+    training = replace(SHORT, learning_rate=1e30, warmup=0.0)
+    with pytest.raises(StillhouseError, match="must be finite, got nan or infinity after epoch 1, batch 1: nothing is"):
         run(*places["text"], tmp_path / "S", training)
-    assert not (tmp_path / "S" / "config.json").exists()
+    assert not (tmp_path / "S").exists()
 
 
 def test_a_loss_that_is_not_finite_leaves_the_weights_of_the_last_checkpoint(places, tmp_path, monkeypatch, every_step):
@@ -444,7 +477,8 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_of_the_last_checkpoint(pla
 
     with monkeypatch.context() as patch:
         patch.setattr(Mse, "loss", broken)
-        with pytest.raises(StillhouseError, match="must be finite, got nan in epoch 2, batch 3: the last"):
+        says = "must be finite, got nan in epoch 2, batch 3: the checkpoint after epoch 2, batch 2 is kept; .* --force"
+        with pytest.raises(StillhouseError, match=says):
             run(*places["text"], tmp_path / "S", THREE)
     state = json.loads((tmp_path / "S" / "_checkpoint" / "state.json").read_text())
     assert (state["epoch"], state["step"]) == (1, 2)
@@ -497,6 +531,10 @@ def test_the_weights_of_the_best_epoch_are_kept(places, tmp_path, monkeypatch, m
     for found in (load_file(tmp_path / "S" / "model.safetensors"), student.model.state_dict()):
         for name, each in states[best - 1].items():
             assert torch.equal(found[name], each)
+    # And those of the last, which are not written twice.
+    last = Student.load(tmp_path / "S", "last").model.state_dict()
+    assert all(torch.equal(last[name], each) for name, each in states[-1].items())
+    assert (tmp_path / "S" / "last.safetensors").exists() == (best != epochs)
 
 
 def test_without_rows_to_watch_the_last_weights_are_kept(places, tmp_path, monkeypatch):
@@ -511,6 +549,7 @@ def test_without_rows_to_watch_the_last_weights_are_kept(places, tmp_path, monke
     assert metrics["best_epoch"] == 3
     found = load_file(tmp_path / "S" / "model.safetensors")
     assert all(torch.equal(found[name], each) for name, each in states[-1].items())
+    assert not (tmp_path / "S" / "last.safetensors").exists()
 
 
 @pytest.mark.parametrize("monitor", ["loss", "accuracy", "agreement", "f1"])

@@ -883,6 +883,21 @@ def test_a_file_written_piece_by_piece_takes_its_name_when_it_is_whole(tmp_path)
     assert [file.name for file in path.parent.iterdir()] == ["table"]
 
 
+def test_of_a_file_written_piece_by_piece_only_its_own_errors_name_it(tmp_path):
+    path = tmp_path / "answers.csv"
+    with pytest.raises(OSError, match=r"Input/output error: 'rows\.csv'"), whole_file(path):
+        raise OSError(errno.EIO, "Input/output error", "rows.csv")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        says = r"answers\.csv: must be writable, got File too large: what was committed is safe"
+        with pytest.raises(StillhouseError, match=says), whole_file(path) as file:
+            file.write(bytes(1 << 21))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("n", [0, 1], ids=["file", "directory"])
 def test_a_file_that_cannot_be_synced_leaves_the_old_one_and_no_other(tmp_path, monkeypatch, n):
     path = tmp_path / "table"

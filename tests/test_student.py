@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from students import Student, architecture_name, architectures, load_architecture
+from stillhouse.cli import stillhouse
+from students import Student, architecture_name, architectures, load_architecture, own_names
 from students._config import Config
 from students._words import Vocabulary
 from students.bilstm import Bilstm
@@ -117,10 +118,24 @@ def test_chunked_columns_and_other_columns_are_read():
     np.testing.assert_allclose(student.outputs(table), logits_of(student, TEXTS), atol=1e-6)
 
 
-def test_other_weights_may_be_saved_in_place_of_the_last(tmp_path):
-    student, other = make_student(), make_student(seed=1)
-    student.save(tmp_path / "S", {}, state=other.model.state_dict())
-    np.testing.assert_array_equal(logits_of(Student.load(tmp_path / "S"), TEXTS), logits_of(other, TEXTS))
+def test_the_last_weights_are_kept_beside_the_best(tmp_path):
+    student, other, folder = make_student(), make_student(seed=1), tmp_path / "S"
+    student.save(folder, {}, last=other.model.state_dict())
+    best, last = (Student.load(folder, epoch) for epoch in ("best", "last"))
+    np.testing.assert_array_equal(logits_of(best, TEXTS), logits_of(student, TEXTS))
+    np.testing.assert_array_equal(logits_of(last, TEXTS), logits_of(other, TEXTS))
+    assert {path.name for path in folder.iterdir()} <= own_names(folder)
+    data = (folder / "last.safetensors").read_bytes()
+    (folder / "last.safetensors").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    Student.load(folder)
+    with pytest.raises(StillhouseError, match=r"last\.safetensors: must have the checksum in config\.json"):
+        Student.load(folder, "last")
+    with pytest.raises(StillhouseError, match=r"last\.safetensors"):
+        stillhouse(["verify", str(folder)], standalone_mode=False)
+    # Saved anew without, there are none of the old one's.
+    student.save(folder, {})
+    assert not (folder / "last.safetensors").exists()
+    np.testing.assert_array_equal(logits_of(Student.load(folder, "last"), TEXTS), logits_of(student, TEXTS))
 
 
 def test_its_directory_holds_what_the_contract_says_and_no_pickle(saved):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from students import Reading
 from students._subwords import Subwords
 from students._tokens import PAD
 from students._vectors import SCALE, known_vectors, starting_table, teacher_tokenizer, teacher_words
@@ -136,11 +137,13 @@ def test_a_files_vectors_are_taken_for_its_words_and_random_ones_for_the_rest(tm
     np.testing.assert_array_equal(found[rest], starting_vectors("random", WORDS, 3, 0, tmp_path)[rest])
 
 
-def test_a_file_that_has_none_of_the_words_leaves_random_vectors(tmp_path):
+def test_a_file_that_has_none_of_the_words_is_refused(tmp_path):
     glove(tmp_path / "vectors.txt")
-    words = Vocabulary(("alpha", "beta"))
-    found = starting_vectors(str(tmp_path / "vectors.txt"), words, 3, 0, tmp_path)
-    np.testing.assert_array_equal(found, starting_vectors("random", words, 3, 0, tmp_path))
+    says = r"vectors\.txt: must have vectors of words of the transfer set, got none of 2, not even of 'alpha': give"
+    with pytest.raises(StillhouseError, match=says):
+        starting_vectors(str(tmp_path / "vectors.txt"), Vocabulary(("alpha", "beta")), 3, 0, tmp_path)
+    # Of no words there are none to be found.
+    assert starting_vectors(str(tmp_path / "vectors.txt"), Vocabulary(()), 3, 0, tmp_path).shape == (FIRST, 3)
 
 
 def test_a_single_known_word_has_a_finite_vector(tmp_path):
@@ -222,10 +225,9 @@ def test_pieces_beyond_the_teachers_table_are_random_and_rows_beyond_the_pieces_
     assert np.abs(starting_table(len(pieces), numbers, vectors, 4, 0)[1:]).sum(1).all()
 
 
-def test_a_file_has_no_vectors_of_pieces(tmp_path, teacher):
-    glove(tmp_path / "vectors.txt")
-    with pytest.raises(StillhouseError, match=r"vectors of pieces must be teacher or random, got '.*vectors.txt'"):
-        known_vectors(str(tmp_path / "vectors.txt"), Subwords(teacher_tokenizer(teacher[0])), teacher[0])
+def test_a_file_has_no_vectors_of_pieces():
+    with pytest.raises(StillhouseError, match=r"vectors of pieces must be teacher or random, got 'vectors\.txt'"):
+        Reading(tokens="pieces", vectors="vectors.txt")
 
 
 def test_the_teachers_words_are_its_whole_pieces_of_letters_in_its_order(teacher):

@@ -525,9 +525,11 @@ def test_a_single_label_that_is_there_or_not_is_learned_from_gold_as_a_yes_or_no
 def test_a_student_of_a_real_teacher_agrees_with_it(tiny_teacher, labelled_file, tmp_path, reading):
     augment_file(Source(labelled_file), TASK, tmp_path / "T", [Mask(rate=0.2)], copies=2)
     transfer = TransferSet.open(tmp_path / "T")
-    label_rows(transfer, Huggingface(str(tiny_teacher), dtype="float32"), tmp_path / "L")
+    label_rows(transfer, Huggingface(str(tiny_teacher), dtype="float32"), tmp_path / "L", name="my-bert")
     cache = LogitCache.open(tmp_path / "L")
-    student, _ = run(transfer, cache, tmp_path / "S", Training(10, 32, 0.02), reading=reading)
+    student, metrics = run(transfer, cache, tmp_path / "S", Training(10, 32, 0.02), reading=reading)
+    assert metrics["teacher"] == "my-bert"
+    assert "| Teacher | `my-bert`, fingerprint " in (tmp_path / "S" / "README.md").read_text()
     tables = list(transfer.tables(["text", "key"]))
     logits = np.concatenate([student.outputs(table) for table in tables])
     teacher = np.concatenate([cache.logits(keys_from_arrow(table["key"]), TASK) for table in tables])

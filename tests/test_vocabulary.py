@@ -1,5 +1,6 @@
 """Words as numbers: the most frequent ones, the unknown, the masked, and texts end to end."""
 
+import tracemalloc
 from collections import Counter
 from itertools import pairwise
 
@@ -110,6 +111,18 @@ def test_words_that_only_the_teacher_knows_come_last_where_there_is_room():
     texts = [pa.array(["b a b"])]
     assert learn_vocabulary(texts, "[MASK]", True, 9, ["a", "z", "[mask]", "y"]).words == ("b", "a", "z", "y")
     assert learn_vocabulary(texts, None, True, 3, ["a", "z", "y"]).words == ("b", "a", "z")
+
+
+def test_words_that_are_not_among_the_most_frequent_take_no_memory_of_pythons():
+    texts = [pa.array([" ".join(f"w{part}x{n}" for n in range(500)) for _ in range(2)]) for part in range(100)]
+    tracemalloc.start()
+    found = learn_vocabulary(texts, "[MASK]", True, 10)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.words[0] == "w0x0"
+    assert len(found.words) == 10
+    # As strings of Python's the 50,000 would take 3 MB.
+    assert peak < 1_000_000
 
 
 def test_long_texts_are_cut_each_in_its_place():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ._mean import Mean, mean_logits
 from ._signals import Matrix, Reader, class_order
-from .errors import StillhouseError, unknown
+from .errors import OccupiedError, StillhouseError, unknown
 from .files import MEMBER_NAME, claim_directory, write_file
 from .keys import Keys, find_keys, sort_keys
 from .logit_cache import KIND as LOGIT_CACHE
@@ -89,7 +89,7 @@ class Ensemble:
         claim_directory(path)
         kind = kind_of(path)
         if kind not in (None, KIND):
-            raise StillhouseError(f"{path}: must be an ensemble, got a {kind}: use another --out or --force")
+            raise OccupiedError(f"{path}: must be an ensemble, got a {kind}: use another --out or --force")
         about = {"mean": mean, "members": [asdict(each) for each in members], "classes": list(classes)}
         record = {"format": FORMAT, "kind": KIND, "about": {**about, "target": target}, "made_with": {}}
         write_file(path / "_manifest" / "about.json", (json.dumps(record, indent=1) + "\n").encode(), path / "_scratch")

@@ -19,6 +19,10 @@ class StillhouseError(ValueError):
     """
 
 
+class OccupiedError(StillhouseError):
+    """A directory holds the work of another command: another ``--out`` is needed, or ``--force``."""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> StillhouseError:
     """The error for a name that is not among ``known``; it suggests the nearest one.
 

@@ -13,8 +13,9 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from io import BufferedWriter, FileIO
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TextIO
 
 from xxhash import xxh3_128
 
@@ -138,15 +139,31 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise StillhouseError(f"{path.parent}: must be a directory, got a file")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as handle:
-                yield handle
-                handle.flush()
+        handle = BufferedWriter(_Written(temporary, path))
+    try:
+        with handle:
+            # Not under ``writing``: what is written may be read somewhere, and that may fail too.
+            yield handle
+            handle.flush()
+            with writing(path):
                 os.fsync(handle.fileno())
+        with writing(path):
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_directory(path.parent)
+            _sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Written(FileIO):
+    """A new file whose errors name the one that it will be."""
+
+    def __init__(self, temporary: Path, path: Path) -> None:
+        super().__init__(temporary, "x")
+        self._path = path
+
+    def write(self, data: Any) -> int:
+        with writing(self._path):
+            return super().write(data)
 
 
 def hash_file(digest: xxh3_128, path: Path) -> None:

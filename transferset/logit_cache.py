@@ -257,8 +257,9 @@ class LogitCache:
     def _lacking(self, name: str, missing: int, rows: int) -> None:
         if missing:
             raise StillhouseError(
-                f"{self.path}: must hold the {name} of every row of the transfer set, {missing} of {rows} are"
-                f" missing: run `stillhouse label` on it with --out {self.out}"
+                f"{self.path}: must hold the {name} of every row, {missing} of {rows} are missing: run `stillhouse"
+                f" label` with --out {self.out} on the transfer set; `stillhouse augment FILE --copies 0` makes one of"
+                " a file"
             )
 
     @contextlib.contextmanager

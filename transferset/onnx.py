@@ -14,18 +14,20 @@ from .errors import StillhouseError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+#: Of the extra ``onnx``; who reads a file needs the last alone.
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 LARGEST = 2**31 - 2**20  # what protobuf holds, less the graph itself
 _NOISY = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 
 
-def missing_packages() -> list[str]:
+def missing_packages(needed: Sequence[str] = PACKAGES) -> list[str]:
     """Those of the packages needed here that are not installed."""
-    return [each for each in ("onnx", "onnxscript", "onnxruntime") if find_spec(each) is None]
+    return [each for each in needed if find_spec(each) is None]
 
 
-def check_installed() -> None:
-    """Raises StillhouseError with the line that installs the extra ``onnx`` where it is not installed."""
-    if missing := missing_packages():
+def check_installed(needed: Sequence[str] = PACKAGES) -> None:
+    """Raises StillhouseError with the line that installs the extra ``onnx`` where a package of it is missing."""
+    if missing := missing_packages(needed):
         raise StillhouseError(f"onnx: {', '.join(missing)} must be installed: run `pip install 'stillhouse[onnx]'`")
 
 

@@ -32,7 +32,7 @@ from xxhash import xxh3_128_hexdigest
 
 from ._parquet import parquet_bytes
 from ._records import Part, article, brief, difference, read_json, read_record
-from .errors import StillhouseError
+from .errors import OccupiedError, StillhouseError
 from .files import PART_NAME, claim_directory, directory_lock, link_file, write_file
 
 FORMAT = 1
@@ -109,7 +109,7 @@ class Store:
         has_parts = any(_RECORD_NAME.fullmatch(name) for name in os.listdir(path / "_manifest"))
         if not (path / "_manifest" / "about.json").exists():
             if has_parts:
-                raise StillhouseError(
+                raise OccupiedError(
                     f"{path}: must have the description of its parts, got no _manifest/about.json: put it back, or use"
                     " another --out or --force"
                 )
@@ -120,7 +120,7 @@ class Store:
         different = difference(store.about, about)
         if different is not None:
             name, old, new = different
-            raise StillhouseError(
+            raise OccupiedError(
                 f"{path}: {name} must be what the {kind} was made with ({brief(old)}), got {brief(new)}:"
                 " use another --out or --force"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
@@ -19,12 +20,15 @@ class Lines:
     """A text a line; for pairs two texts with a tab between them; for features a JSON object a line.
 
     Whatever has arrived is handed on at once, so that who types a line, or another program, need not wait.
+
+    Raises:
+        StillhouseError: an unknown encoding, or one in which a line does not end in the byte of a line break.
     """
 
     path = "standard input"
 
-    def __init__(self, stream: BufferedReader, task: Task) -> None:
-        self._stream, self._task = stream, task
+    def __init__(self, stream: BufferedReader, task: Task, encoding: str = "utf-8") -> None:
+        self._stream, self._task, self._encoding = stream, task, _checked(encoding)
 
     def columns(self) -> Sequence[str] | None:
         """The inputs; of features None, for the objects may have any fields."""
@@ -38,7 +42,8 @@ class Lines:
             rows, wrong = [], None
             try:
                 for offset, line in enumerate(lines):
-                    rows.append(read(line, f"{self.path}: line {first + offset}", self._task))
+                    where = f"{self.path}: line {first + offset}"
+                    rows.append(read(_text(line, where, self._encoding), where, self._task))
             except StillhouseError as error:
                 wrong = error
             if rows:
@@ -49,7 +54,7 @@ class Lines:
 
 
 def _lines(stream: BufferedReader) -> Iterator[list[bytes]]:
-    """Lines without what ends them, as many as have arrived."""
+    """Lines without what ends them and without a byte-order mark of UTF-8, as many as have arrived."""
     rest, first = b"", True
     while data := stream.read1(_BYTES):
         *lines, rest = (rest + data).split(b"\n")
@@ -61,27 +66,41 @@ def _lines(stream: BufferedReader) -> Iterator[list[bytes]]:
         yield [(rest.removeprefix(b"\xef\xbb\xbf") if first else rest).rstrip(b"\r")]
 
 
-def _text(line: bytes, where: str) -> str:
+def _checked(encoding: str) -> str:
+    """The name of an encoding in which lines can be told apart before they are decoded."""
     try:
-        return line.decode()
+        ends_in_a_byte = b"a\n".decode(encoding, "replace") == "a\n"
+    except (LookupError, ValueError):
+        raise StillhouseError(f"encoding: must be a text encoding of Python, got {encoding!r}") from None
+    if not ends_in_a_byte:
+        raise StillhouseError(
+            f"encoding: of standard input must be one in which a line ends in one byte, got {encoding!r}: give a file"
+        )
+    return codecs.lookup(encoding).name
+
+
+def _text(line: bytes, where: str, encoding: str) -> str:
+    try:
+        return line.decode(encoding)
     except UnicodeDecodeError as error:
-        raise StillhouseError(f"{where} must be valid UTF-8: {error.reason}") from None
+        name = "UTF-8" if encoding == "utf-8" else encoding
+        raise StillhouseError(f"{where} must be valid {name}: {error.reason}") from None
 
 
-def _one(line: bytes, where: str, task: Task) -> dict[str, Any]:
-    return dict(zip(task.inputs, [_text(line, where)], strict=True))
+def _one(line: str, _where: str, task: Task) -> dict[str, Any]:
+    return dict(zip(task.inputs, [line], strict=True))
 
 
-def _two(line: bytes, where: str, task: Task) -> dict[str, Any]:
-    texts = _text(line, where).split("\t")
+def _two(line: str, where: str, task: Task) -> dict[str, Any]:
+    texts = line.split("\t")
     if len(texts) != 2:
         raise StillhouseError(f"{where} must be two texts with a tab between them, got {len(texts) - 1} tabs")
     return dict(zip(task.inputs, texts, strict=True))
 
 
-def _object(line: bytes, where: str, task: Task) -> dict[str, Any]:
+def _object(line: str, where: str, task: Task) -> dict[str, Any]:
     try:
-        found = json.loads(_text(line, where))
+        found = json.loads(line)
         # JSON can name halves of characters, which no text can hold.
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:

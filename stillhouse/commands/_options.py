@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, replace
 from pathlib import Path
 from types import UnionType
@@ -13,8 +10,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import click
 
-from transferset import Source, StillhouseError
-from transferset.files import file_lock, is_store_name
+from transferset import Source
+from transferset.files import is_store_name
 from transferset.parameters import Parameter, parameters
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -38,58 +35,13 @@ def read_source(path: str, quote: bool | None, no_header: bool, encoding: str) -
 
 
 def out_options(what: str) -> Callable[[Command], Command]:
-    """``--out`` for a directory, and ``--force``, which replaces what is there."""
+    """``--out`` for a directory, and ``--force``, which replaces what is there, see ``replacing``."""
 
     def add(command: Command) -> Command:
-        command = click.option("--force", is_flag=True, help="Replace what stillhouse made in --out before.")(command)
+        command = click.option("--force", is_flag=True, help="Replace what is in --out when the new is whole.")(command)
         return click.option("--out", required=True, type=click.Path(), help=f"Directory of the {what}.")(command)
 
     return add
-
-
-@contextlib.contextmanager
-def replacing(out: str, force: bool, ours: Callable[[str], bool]) -> Iterator[None]:
-    """With ``force`` sets what is in ``out`` aside, and throws it away only when the new work is done.
-
-    ``ours`` says of a name in the directory whether the command could have made it: anything else there is refused.
-    After an error the old directory is back in its place.
-
-    Raises:
-        StillhouseError: the directory holds something else, or is being written to.
-    """
-    # Of a link it is what it leads to that is set aside.
-    path = Path(os.path.realpath(out))
-    aside = path.with_name(f"{path.name}.replaced")
-    if not force or not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        yield
-        return
-    if Path.cwd().is_relative_to(path):
-        # Under its new name it would still be what "." means, and take the new work with it.
-        raise StillhouseError(f"{out}: must not hold the current directory, for --force, got {Path.cwd()}: leave it")
-    if aside.exists():
-        raise StillhouseError(f"{aside}: must not be there, got what an interrupted --force kept: remove or rename it")
-    foreign = [each.name for each in sorted(path.iterdir()) if not ours(each.name)] if path.is_dir() else [path.name]
-    if foreign:
-        raise StillhouseError(f"{out}: must hold only what this command makes, for --force, got {foreign[0]!r}")
-    # Those of an ensemble's members lie a folder deeper.
-    for lock in [*path.glob("_*/lock"), *path.glob("*/_manifest/lock")]:
-        with file_lock(lock, "exclusive"):
-            pass
-    path.rename(aside)
-    path.mkdir()
-    # What models had to offer is kept by content, and may have taken hours: the new work may use it.
-    candidates = "_candidates"
-    if (aside / candidates).exists():
-        (aside / candidates).rename(path / candidates)
-    try:
-        yield
-    except BaseException:
-        if (path / candidates).exists():
-            (path / candidates).rename(aside / candidates)
-        shutil.rmtree(path, ignore_errors=True)
-        aside.rename(path)
-        raise
-    shutil.rmtree(aside)
 
 
 def store_name(name: str) -> bool:

@@ -21,6 +21,7 @@ from ._options import (
     source_options,
     store_name,
 )
+from ._replacing import replacing
 
 _AUGMENTERS = discover("augment", "fit")
 

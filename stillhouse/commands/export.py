@@ -25,4 +25,4 @@ def command(student: str, onnx: str, force: bool) -> None:
 
     difference = export(Student.load(student), onnx, force)
     size = Path(onnx).stat().st_size
-    click.echo(f"{onnx}: {size / 1e6:.1f} MB, differs from torch by at most {difference:.1g} of the largest output")
+    click.echo(f"{onnx}: {size / 1e6:.1f} MB, differs from torch by at most {difference:.1g}")

@@ -13,7 +13,8 @@ from label.engine import Engine, Storage
 from transferset import Mean, Signal, StillhouseError, TransferSet
 from transferset.parameters import parameters
 
-from ._options import kinds_options, out_options, replacing, store_name
+from ._options import kinds_options, out_options, store_name
+from ._replacing import replacing
 
 
 @click.command()
@@ -67,15 +68,17 @@ def command(
     given = {name: value for name, value in options.items() if value is not None}
     models = list(zip(specs, load_teachers(specs, given), strict=True))
     asked: Any = tuple(each.strip() for each in signals.split(",")) if signals is not None else None
-    with replacing(out, force, store_name):
-        if len(models) == 1:
-            if weights:
-                raise StillhouseError("weight: must be given with several teachers, got one")
-            done = [label(rows, model, out, asked, storage, name, engine, progress=True) for name, model in models]
-        else:
-            if asked not in (None, ("logits",)):
-                raise StillhouseError(f"signals: of an ensemble must be logits alone, got {signals}")
-            done = label_ensemble(rows, models, out, weights, mean, storage, engine, progress=True)
+
+    def work(place: str) -> list[Labelled]:
+        if len(models) > 1:
+            return label_ensemble(rows, models, place, weights, mean, storage, engine, progress=True)
+        return [label(rows, model, place, asked, storage, name, engine, progress=True) for name, model in models]
+
+    if len(models) == 1 and weights:
+        raise StillhouseError("weight: must be given with several teachers, got one")
+    if len(models) > 1 and asked not in (None, ("logits",)):
+        raise StillhouseError(f"signals: of an ensemble must be logits alone, got {signals}")
+    done = replacing(out, force, store_name, work)
     for (name, _), each in zip(models, done, strict=True):
         for line in _lines(out if len(models) == 1 else f"{out}: {name}", each):
             click.echo(line)

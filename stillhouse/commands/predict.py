@@ -13,7 +13,7 @@ import click
 from tqdm import tqdm
 
 from students.predict import STYLES, open_student, written_answers
-from transferset import StillhouseError
+from transferset import StillhouseError, Task
 from transferset.files import whole_file
 
 from ._lines import Lines
@@ -56,17 +56,19 @@ def command(
       echo "what a lovely film" | stillhouse predict S
     """
     model = open_student(student, threads)
-    rows = (
-        Lines(cast(BufferedReader, sys.stdin.buffer), model.config.task)
-        if file == "-"
-        else read_source(file, **reading)
-    )
+    rows = _lines(model.config.task, **reading) if file == "-" else read_source(file, **reading)
     style = style or _ending(out)
     with _opened(out, force) as stream, _bar(file, out) as bar:
         for number, piece in written_answers(model, rows, style, keep.split(",") if keep else ()):
             stream.write(piece)
             stream.flush()
             bar.update(number)
+
+
+def _lines(task: Task, quote: bool | None, no_header: bool, encoding: str) -> Lines:
+    if quote is not None or no_header:
+        raise StillhouseError("predict: --quote and --no-header must be for a FILE, got standard input")
+    return Lines(cast(BufferedReader, sys.stdin.buffer), task, encoding)
 
 
 def _bar(file: str, out: str | None) -> Any:

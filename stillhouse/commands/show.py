@@ -73,18 +73,16 @@ def _show_store(store: Store, as_json: bool) -> None:
 
 def _show_student(directory: str, as_json: bool) -> None:
     from students import Student
+    from students.cost import parameters
 
-    student = Student.load(directory)
-    config = student.config
-    weights = sum(each.numel() for each in student.model.parameters())
-    table = sum(each.numel() for name, each in student.model.named_parameters() if name == "vectors.weight")
+    config, counts = Student.load(directory).config, parameters(Path(directory))
     name = config.student
     about = {"task": config.task.to_json(), "output": config.output, **config.made_from}
     if as_json:
-        counts = {"parameters": weights, "parameters_without_vectors": weights - table}
         click.echo(json.dumps({"kind": "student", "architecture": name, **counts, **about}))
         return
-    click.echo(f"{directory}: {name}, {weights:,} parameters, {weights - table:,} without the word vectors")
+    every, others = counts.values()
+    click.echo(f"{directory}: {name}, {every:,} parameters, {others:,} without the word vectors")
     _lines(about)
 
 

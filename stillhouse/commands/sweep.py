@@ -23,7 +23,7 @@ from ._sweep_lines import sweep_lines
 @click.option("--dev", help="Labelled file; each student's best epoch on it is kept.")
 @click.option("--test", help="Labelled file that every finished student is measured on.")
 @click.option("--label", help="Column of the gold label in these files.  [default: as in the transfer set]")
-@click.option("--random", "draws", type=int, help="Draw so many students at random in place of all combinations.")
+@click.option("--random", "draws", type=int, help="Draw so many students of each grid at random, in place of all.")
 @click.option("--seed", default=0, show_default=True, help="Seed of --random.")
 @click.option("--halving", type=int, metavar="N", help="Stop all but the best Nth after a while, and again.")
 @click.option("--workers", type=int, help="Processes that train.  [default: cores]")

@@ -26,6 +26,7 @@ def command(directory: str) -> None:
         from students import Student
 
         Student.load(directory)
+        Student.load(directory, "last")
         click.echo(f"{directory}: sound, a student whose weights fit its configuration")
         return
     store = Store.open(directory)

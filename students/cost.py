@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from safetensors import safe_open
 
+from ._config import WEIGHTS
 from .predict import Predictor
 
 #: Calls with one row that are timed, and seconds after which it is enough.
@@ -19,7 +19,7 @@ CALLS, SECONDS = 300, 2.0
 _WARM_UP = 20
 #: Most rows of a file that are timed together.
 _ROWS = 1 << 16
-_WEIGHTS, _WORD_VECTORS = "model.safetensors", "vectors.weight"
+_WORD_VECTORS = "vectors.weight"
 
 Cost = dict[str, int | float]
 
@@ -32,20 +32,23 @@ def cost(student: Predictor, place: Path, rows: pa.Table) -> Cost:
     over calls with one row, ``rows_per_second`` the rate of a file's worth in one call, both from texts or features
     to outputs, on the threads that the process has.
     """
-    return {**_parameters(place), "bytes": _bytes(student, place), **_latency(student, rows), **_rate(student, rows)}
+    size = {**(parameters(place) if place.is_dir() else {}), "bytes": _bytes(student, place)}
+    return {**size, **_latency(student, rows), **_rate(student, rows)}
 
 
-def _parameters(place: Path) -> Cost:
-    if not place.is_dir():
-        return {}
-    with safe_open(place / _WEIGHTS, "numpy") as file:
+def parameters(folder: Path) -> dict[str, int]:
+    """How many numbers a model's directory holds: ``parameters`` and ``parameters_without_vectors``."""
+    # Needed for directories alone.
+    from safetensors import safe_open
+
+    with safe_open(folder / WEIGHTS, "numpy") as file:
         sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     total = sum(sizes.values())
     return {"parameters": total, "parameters_without_vectors": total - sizes.get(_WORD_VECTORS, 0)}
 
 
 def _bytes(student: Predictor, place: Path) -> int:
-    needed = ("config.json", _WEIGHTS, *student.config.encoding.files())
+    needed = ("config.json", WEIGHTS, *student.config.encoding.files())
     return sum(path.stat().st_size for path in ([place / name for name in needed] if place.is_dir() else [place]))
 
 
