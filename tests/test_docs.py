@@ -1,10 +1,12 @@
 """The pages in docs are true: their commands and their Python run as printed, and their recipes load."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from itertools import pairwise
 
 import pytest
@@ -15,17 +17,26 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from augment import load_recipe
-from augment.recipe import published
-from students import architectures, objectives
 from students.grid import candidates, read_grid
-from transferset.parameters import discover
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 EACH = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+#: Pages whose commands tag words with NLTK, for which there must be its data.
+TAGGED = ("augment", "label")
 
 
 def blocks(page, language):
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def steps(page):
+    """The lines of shell and the blocks of Python of a page, in its order."""
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", page.read_text(), re.DOTALL):
+        if language == "sh":
+            lines = (line.partition("  #")[0].strip() for line in block.splitlines())
+            yield from (("sh", line) for line in lines if line)
+        else:
+            yield "python", block
 
 
 @pytest.fixture
@@ -49,45 +60,29 @@ def folder(tmp_path, labelled_file, tiny_masked_lm, tiny_teacher):
 
 
 @EACH
-def test_its_commands_run_as_printed(page, folder, shared):
+def test_its_commands_and_its_python_run_as_printed(page, folder, request):
+    if page.stem in TAGGED:
+        request.getfixturevalue("shared")
     for number, block in enumerate(blocks(page, "toml")):
         (folder / ("mine.toml" if number == 0 else f"mine-{number}.toml")).write_text(block)
+    (folder / "steps.json").write_text(json.dumps(list(steps(page))))
     command = folder / "bin" / "stillhouse"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stillhouse "$@"\n')
     command.chmod(0o755)
-    env = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    lines = [line.partition("  #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
-    for line in filter(None, lines):
-        done = subprocess.run(line, shell=True, cwd=folder, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (line, done.stderr[-2000:])
-    # The Python of a page reads what its commands made.
+    path = f"{command.parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "HF_HOME": str(folder / "hub")}
     (folder / "data").symlink_to(ROOT / "data")
-    env["HF_HOME"] = str(folder / "hub")
-    for block in blocks(page, "python"):
-        pytest.importorskip("datasets") if "import Dataset" in block else None
-        python = [sys.executable, "-c", block]
-        done = subprocess.run(python, cwd=folder, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (block, done.stderr[-2000:])
+    runner = [sys.executable, ROOT / "tests" / "page_runner.py", "steps.json"]
+    done = subprocess.run(runner, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 @EACH
 def test_its_recipes_and_grids_load(page, tmp_path):
     for block in blocks(page, "toml"):
         (tmp_path / "one.toml").write_text(block)
-        if page.stem == "train":
-            assert candidates(read_grid(tmp_path / "one.toml"))
-        else:
+        if "[[step]]" in block:
             assert load_recipe(tmp_path / "one.toml").steps
-
-
-def test_every_student_and_loss_has_a_line():
-    text = (ROOT / "docs" / "train.md").read_text()
-    for name in [*architectures(), *objectives()]:
-        assert f"`{name}`" in text, name
-
-
-def test_every_augmenter_and_recipe_has_a_line():
-    text = (ROOT / "docs" / "augment.md").read_text()
-    for name in [*discover("augment", "fit"), *published()]:
-        assert f"| `{name}` |" in text, name
+        elif "student" in tomllib.loads(block):
+            assert candidates(read_grid(tmp_path / "one.toml"))
