@@ -19,16 +19,6 @@ from ._protect import protected_words
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-EDIT = pa.struct(
-    [
-        ("rule", pa.string()),
-        ("input", pa.int16()),
-        ("position", pa.int32()),
-        ("words", pa.int32()),
-        ("old", pa.string()),
-        ("new", pa.string()),
-    ]
-)
 #: What an augmenter of texts becomes once it has seen the corpus: it edits a draft in place.
 Step = Callable[["Draft"], None]
 

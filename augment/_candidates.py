@@ -13,12 +13,15 @@ import pyarrow.compute as pc
 from xxhash import xxh3_128_hexdigest
 
 from transferset import Keys, Part, StillhouseError, Store, find_keys, keys_from_arrow, keys_to_arrow, sort_keys
+from transferset.columns import Column
+from transferset.keys import KEY_TYPE
 
 from ._block import Flags, Places
 from ._draws import Draws, below
 
 KIND = "candidate store"
 _OFFERS = pa.list_(pa.string())
+_COLUMNS = {"key": Column((KEY_TYPE,)), "candidates": Column((_OFFERS,), nulls=True)}
 _FEW_RUNS = 16
 
 
@@ -40,7 +43,7 @@ class Candidates:
         if folder is not None:
             if (folder / "_manifest").exists():
                 raise StillhouseError(f"{folder}: candidates must have a directory of their own, such as T/_candidates")
-            self.store = Store.create(folder / f"{name}-{mark_of(about)}", KIND, about, {})
+            self.store = Store.create(folder / f"{name}-{mark_of(about)}", KIND, about, {}).of(_COLUMNS)
             with self.store.lock("shared"):
                 for number, part in enumerate(self.store.parts()):
                     self._index(keys_from_arrow(self.store.read(part, ["key"])["key"]), number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -108,7 +109,7 @@ class Corpus:
     def _read(self, name: str) -> pa.Table:
         if self.folder is None:
             return self._tables[name]
-        with pa.memory_map(str(self.folder / f"{name}.arrow")) as file:
+        with pa.memory_map(os.fsencode(self.folder / f"{name}.arrow")) as file:
             return pa.ipc.open_file(file).read_all()
 
 

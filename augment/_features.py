@@ -10,7 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ._block import EDIT, Flags, Places
+from transferset.transfer_set import EDIT
+
+from ._block import Flags, Places
 from ._draws import Draws, row_draws
 
 #: What an augmenter of features becomes once it has seen the corpus: it edits a draft in place.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,11 +32,13 @@ class Ingested:
 
 
 def ingest(source: Source, task: Task, copies: int, folder: Path, progress: bool) -> Ingested:
-    """Writes the rows of a source into ``folder`` as blocks.
+    """Writes the rows of a source into ``folder`` as blocks; classes that it puts in an order keep it.
 
     Raises:
         StillhouseError: a bad row, named; no rows at all; no two classes.
     """
+    if task.label is not None and not task.classes and task.target != "regression":
+        task = replace(task, classes=source.classes(task.label))
     types = feature_types(source, task) if task.kind == "features" else None
     digest, label_digest, keys, classes = xxh3_128(), xxh3_128(), KeySet(), set[str]()
     rows = blocks = 0
@@ -103,5 +106,5 @@ def cut(batches: Iterator[pa.RecordBatch], rows_each: int) -> Iterator[pa.Table]
 
 
 def _write_block(path: Path, table: pa.Table) -> None:
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    with pa.OSFile(os.fsencode(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table.combine_chunks())

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transferset.transfer_set import EDIT
 from transferset.words import Words, strings_between
 
-from ._block import EDIT, Draft, Places
+from ._block import Draft, Places
 
 
 def texts(draft: Draft, outputs: Places, rows: Places) -> list[pa.Array]:

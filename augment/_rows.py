@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transferset import Task
+from transferset.transfer_set import EDIT
 
-from ._block import EDIT, Block, Draft, Flags, Places
+from ._block import Block, Draft, Flags, Places
 from ._corpus import Corpus, first_row
 from ._draws import below, row_draws
 from ._features import FeatureDraft

@@ -188,7 +188,7 @@ def load_recipe(name: str | Path) -> Recipe:
             raise unknown("recipe", str(name), [*published(), "FILE.toml"])
     try:
         stored = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StillhouseError(f"{path}: must be a recipe in TOML: {error}") from None
     return recipe_from_json(path.stem, stored, str(path))
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transferset import StillhouseError
-from transferset.onnx import check_exportable, check_installed, export_errors, onnx_model
+from transferset.onnx import check_exportable, check_installed, export_errors, onnx_model, runtime
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,7 +121,7 @@ def _feed(session: Any, batch: Batch) -> dict[str, Ids]:
 
 
 def _session(data: bytes) -> Any:
-    import onnxruntime as ort
+    ort = runtime()
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Spool:
             return
         with writing(self._path.parent):
             self._writer.close()
-        reader = pa.ipc.open_file(pa.memory_map(str(self._path)))
+        reader = pa.ipc.open_file(pa.memory_map(os.fsencode(self._path)))
         # What is mapped stays readable without its name, and a kill leaves nothing behind.
         self._path.unlink()
         self._batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]

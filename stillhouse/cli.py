@@ -7,10 +7,12 @@ stdout, progress to stderr, errors to stderr in one line with exit status 2.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import pkgutil
 import signal
 import sys
+import traceback
 from typing import Any, NoReturn
 
 import click
@@ -21,8 +23,12 @@ from . import __version__, commands
 
 #: The order in which a user meets them.
 _ORDER = (
-    "quickstart", "augment", "label", "join", "train", "sweep", "evaluate", "predict", "export", "show", "verify", "gc",
+    "quickstart", "init", "run", "teach", "augment", "label", "join", "train", "sweep", "evaluate", "predict", "export",
+    "report", "show", "verify", "gc",
 )  # fmt: skip
+
+#: Characters of an error; of a longer one the middle is left out, for what must hold and what to do stand at the ends.
+_LONGEST = 1000
 
 
 class Commands(click.Group):
@@ -59,6 +65,8 @@ def main() -> NoReturn:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # What stops a job (timeout, a queue, a container) lets it commit what it has, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold bytes that are no text
     try:
         code = stillhouse.main(standalone_mode=False)
     except (StillhouseError, OSError, click.ClickException, click.exceptions.Abort, KeyboardInterrupt) as error:
@@ -72,6 +80,7 @@ def main() -> NoReturn:
 
 
 def _fail(error: BaseException) -> NoReturn:
+    _let_go(error)
     if isinstance(error, BrokenPipeError):
         # The reader of our output is gone; nothing is left to say, and flushing would only fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -83,7 +92,20 @@ def _fail(error: BaseException) -> NoReturn:
         sys.exit(0)
     if isinstance(error, click.ClickException):
         _exit(_usage_line(error), 2)
-    _exit(str(error), 2)
+    _exit(_system_line(error) if isinstance(error, OSError) else str(error), 2)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Frees what the calls that failed still hold: a bar that one of them was drawing ends its line then."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+
+
+def _system_line(error: OSError) -> str:
+    """What the operating system refused, of which file; an error of Arrow's may have nothing but a text."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}files must be as readable and writable as the command needs them, got {error.strerror or error}"
 
 
 def _usage_line(error: click.ClickException) -> str:
@@ -93,5 +115,15 @@ def _usage_line(error: click.ClickException) -> str:
 
 
 def _exit(message: str, code: int) -> NoReturn:
-    click.echo("stillhouse: " + " ".join(message.split()), err=True)
+    click.echo(f"stillhouse: {_one_line(message)}", err=True)
     sys.exit(code)
+
+
+def _one_line(message: str) -> str:
+    """A message without line breaks, without what would command a terminal, and not endless.
+
+    The names and texts in it may be anybody's.
+    """
+    line = " ".join(message.split())
+    line = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from transferset import StillhouseError, Task, unknown
 
 from ._features import Features
@@ -101,6 +103,9 @@ class Config:
             if stored["output"] == "logits" and width != task.outputs:
                 raise ValueError(f"width must be that of the task, {task.outputs}, got {width}")
             encoding = read_encoding(stored["encoding"], read_file)
+            known = tuple(each.name for each in encoding.columns) if isinstance(encoding, Features) else None
+            if known != (task.inputs if task.kind == "features" else None):
+                raise ValueError("the encoding must be of the task's inputs, got another's")
             return cls(
                 task,
                 encoding,
@@ -112,6 +117,6 @@ class Config:
             )
         except StillhouseError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException) as error:
             reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) and error.args else str(error)
             raise StillhouseError(f"{where}: config.json must describe a student: {reason}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from transferset import StillhouseError, Task
 from ._arrays import open_arrays
 from ._config import read_encoding
 from ._gold import Targets
+from ._sealed import read_sealed
 from .encoding import Array, Encoding, Inputs, Rows
 from .objectives import Output
 
@@ -79,7 +79,7 @@ class Dataset:
 
 def open_dataset(folder: Path) -> Dataset:
     """The data set that ``prepare`` made in a folder, mapped into memory."""
-    record = json.loads((folder / "dataset.json").read_bytes())
+    record = read_sealed(folder / "dataset.json")
     encoding = read_encoding(record["encoding"], lambda name: (folder / name).read_bytes())
     arrays = {of: open_arrays(folder, of, kinds) for of, kinds in record["arrays"].items()}
     train, words, dev = arrays["train"], arrays["words"], arrays.get("dev")

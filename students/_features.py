@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transferset import StillhouseError, Task
+from transferset.plain import parse_json
 from transferset.tables import FeatureTypes
 
 from ._number import Sample, Scaling, scaled
@@ -166,7 +167,7 @@ class Features:
     @classmethod
     def read(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Features:
         """The features that gave these settings and files."""
-        stored = json.loads(files["features.json"])
+        stored = parse_json(files["features.json"])
         if settings or not isinstance(stored, list) or not stored:
             raise ValueError("features.json must hold a JSON list of columns, and no settings stand beside it")
         return cls(tuple(_read_column(dict(each)) for each in stored))
@@ -266,6 +267,8 @@ def _cast(name: str, column: pa.Array | pa.ChunkedArray, kind: pa.DataType) -> p
 
 
 def _read_column(stored: dict[str, Any]) -> Numeric | Nominal:
+    if not isinstance(stored["name"], str):
+        raise ValueError(f"a column's name must be a text, got {stored['name']!r}")
     if "categories" in stored:
         found = Nominal(stored["name"], tuple(stored["categories"]))
         if len(set(found.categories)) != len(found.categories):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
@@ -20,9 +19,9 @@ from tqdm import tqdm
 
 from transferset import StillhouseError
 from transferset.cores import cores
-from transferset.files import write_file
 
 from ._dataset import Dataset, open_dataset
+from ._sealed import read_sealed, write_sealed
 from .grid import Candidate
 
 
@@ -140,7 +139,7 @@ class Pool:
 
     def _note(self, record: Record) -> None:
         if record.status in ("done", "stopped"):
-            write_file(self._file(record.name), json.dumps(asdict(record)).encode())
+            write_sealed(self._file(record.name), asdict(record))
 
     def _file(self, name: str) -> Path:
         return self.out / "_sweep" / f"{name}.json"
@@ -154,7 +153,7 @@ def noted(out: Path) -> list[Record]:
 
 def _read_record(file: Path) -> Record | None:
     try:
-        return Record(**json.loads(file.read_bytes()))
+        return Record(**read_sealed(file))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
-from xxhash import xxh3_128
 
 from transferset import (
     Ensemble,
@@ -28,7 +28,7 @@ from transferset import (
     keys_from_arrow,
 )
 from transferset import read_rows as read_source_rows
-from transferset.files import hash_file, write_file, writing
+from transferset.files import check_own, hash_path, write_file, writing
 from transferset.vectors import existing_vectors
 
 from ._arrays import write_arrays
@@ -36,6 +36,7 @@ from ._config import encoding_to_json
 from ._dataset import Dataset, open_dataset
 from ._features import learn_features
 from ._gold import gold_targets, no_gold
+from ._sealed import checksum_of, read_sealed, write_sealed
 from ._subwords import Subwords
 from ._vectors import known_vectors, teacher_tokenizer, teacher_words
 from ._words import Vocabulary, learn_vocabulary
@@ -69,12 +70,12 @@ def describe_sources(
 def _describe_reading(reading: Reading) -> dict[str, Any]:
     if reading.vectors in ("teacher", "random"):
         return asdict(reading)
-    return {**asdict(reading), "vectors_content": _content(existing_vectors(reading.vectors))}
+    return {**asdict(reading), "vectors_content": hash_path(existing_vectors(reading.vectors))}
 
 
 def _describe_dev(dev: Source, label: str | None) -> dict[str, Any]:
     how = {"quote": dev.quote, "header": dev.header, "encoding": dev.encoding}
-    return {"name": dev.path.name, "content": _content(dev.path), "label": label, **how}
+    return {"name": dev.path.name, "content": dev.content(), "label": label, **how}
 
 
 def prepare(
@@ -94,12 +95,16 @@ def prepare(
     """
     made_from = json.loads(json.dumps(describe_sources(transfer, cache, reading, signal, dev, dev_label)))
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if _is_of(json.loads((folder / "dataset.json").read_bytes()), made_from, cache):
+        record = read_sealed(folder / "dataset.json")
+        if _is_of(record, made_from, cache) and record["files"] == _files(folder):
             return open_dataset(folder)
+    check_own(folder)
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         # Before any array is written over: one that is killed now must not leave the description of another.
         (folder / "dataset.json").unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
     task = _task(transfer, cache, signal)
     teacher = _teacher(folder, transfer, cache, task, signal)
     encoding = _learn_encoding(transfer, cache, reading)
@@ -128,9 +133,15 @@ def prepare(
         "arrays": arrays,
         "cache_rows": _rows_of(cache),
         "teacher": str(cache.store.made_with.get("teacher", "")),
+        "files": _files(folder),
     }
-    write_file(folder / "dataset.json", json.dumps(record).encode())
+    write_sealed(folder / "dataset.json", record)
     return open_dataset(folder)
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """The checksums of all that a data set's description speaks of, by name."""
+    return {file.name: checksum_of(file) for file in sorted(folder.iterdir()) if file.name != "dataset.json"}
 
 
 def _is_of(record: Mapping[str, Any], made_from: Mapping[str, Any], cache: LogitCache | Ensemble) -> bool:
@@ -243,12 +254,3 @@ def _dev_columns(
     with contextlib.suppress(StillhouseError):
         found["teacher"] = cache.logits(keys, task)
     return found
-
-
-def _content(path: Path) -> str:
-    """A hash of a file, or of the files of a directory."""
-    digest = xxh3_128()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            hash_file(digest, file)
-    return digest.hexdigest()

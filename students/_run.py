@@ -17,17 +17,18 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.func import functional_call
 from tqdm import tqdm
+from xxhash import xxh3_128_hexdigest
 
 from transferset import StillhouseError
 from transferset.errors import OccupiedError
 from transferset.files import write_file
 
 from ._dataset import Examples
+from ._sealed import read_sealed, write_sealed
 from ._tokens import PAD
 from ._word_adam import BETAS, EPSILON, WordAdam
 from .encoding import Rows
 from .objectives import Objective
-from .student import write_json
 from .training import Training
 
 #: Seconds between checkpoints inside an epoch; one more is written at its end.
@@ -203,9 +204,11 @@ class Run:
         if self.words is not None:
             tensors |= {"moment.words.first": self.words.first, "moment.words.second": self.words.second}
         file = f"epoch-{self.epoch}-{self.step}.safetensors"
-        write_file(folder / file, save({name: each.contiguous() for name, each in tensors.items()}))
+        data = save({name: each.contiguous() for name, each in tensors.items()})
+        write_file(folder / file, data)
         state_record = {
             "file": file,
+            "tensors": xxh3_128_hexdigest(data),
             "made_from": made_from,
             "epoch": self.epoch,
             "step": self.step,
@@ -216,7 +219,7 @@ class Run:
             "steps": steps,
             "dtype": self.precision,
         }
-        write_json(folder / "state.json", state_record, folder)
+        write_sealed(folder / "state.json", state_record)
         self.saved = self.epoch, self.step
         for old in folder.glob("epoch-*.safetensors"):
             if old.name != file:
@@ -228,7 +231,10 @@ class Run:
         if record is None:
             return
         try:
-            self._take_up(record, load((folder / record["file"]).read_bytes()))
+            data = (folder / record["file"]).read_bytes()
+            if xxh3_128_hexdigest(data) != record["tensors"]:
+                raise ValueError(f"{record['file']} must have the checksum in state.json, got another")
+            self._take_up(record, load(data))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise _no_checkpoint(folder, error) from None
 
@@ -253,11 +259,11 @@ def read_state(folder: Path, made_from: Mapping[str, Any]) -> dict[str, Any] | N
         StillhouseError: it is another run's, or damaged.
     """
     try:
-        record: dict[str, Any] = json.loads((folder / "state.json").read_bytes())
+        record = read_sealed(folder / "state.json")
         same = record["made_from"] == json.loads(json.dumps(made_from))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _no_checkpoint(folder, error) from None
     if not same:
         raise OccupiedError(

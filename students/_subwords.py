@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from transferset.parameters import check_at_least
+from transferset.parameters import check_whole
 
 from ._tokens import Texts, Tokens, begins
 from .encoding import Array, Columns
@@ -63,7 +63,7 @@ class Subwords:
     def read(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Subwords:
         """The tokenizer that gave these settings and files."""
         found = cls(files["tokenizer.json"].decode(errors="replace"), **settings)
-        check_at_least("max_tokens", found.max_tokens, 1)
+        check_whole("max_tokens", found.max_tokens, 1)
         try:
             found.encode([pa.array([""])])
         except Exception as error:  # the tokenizers library raises nothing narrower

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transferset.parameters import check_at_least
+from transferset.parameters import check_whole
+from transferset.plain import parse_json
 from transferset.words import split_words
 
 from ._tokens import Texts, Tokens
@@ -66,13 +67,13 @@ class Vocabulary:
     def read(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Vocabulary:
         """The vocabulary that gave these settings and files."""
         try:
-            words = json.loads(files["vocabulary.json"])
-        except (ValueError, RecursionError) as error:
+            words = parse_json(files["vocabulary.json"])
+        except ValueError as error:
             raise ValueError(f"vocabulary.json must hold a JSON list of words: {error}") from None
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("vocabulary.json must hold a JSON list of words")
         found = cls(tuple(words), **settings)
-        check_at_least("max_tokens", found.max_tokens, 1)
+        check_whole("max_tokens", found.max_tokens, 1)
         found.encode([pa.array([""])])
         return found
 

@@ -15,7 +15,7 @@ import numpy as np
 from xxhash import xxh3_64_hexdigest
 
 from transferset import StillhouseError, unknown
-from transferset.parameters import build, check_at_least, describe, parameters
+from transferset.parameters import build, check_whole, describe, parameters
 
 from .objectives import Objective, load_objective, objectives
 from .reading import Reading
@@ -62,7 +62,7 @@ def read_grid(path: Path | str) -> list[dict[str, Any]]:
         stored = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise StillhouseError(f"{path}: must be a TOML file of options: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise StillhouseError(f"{path}: must be TOML: {error}") from None
     grids = stored.pop("grid", [{}])
     if not isinstance(grids, list) or not all(isinstance(each, dict) for each in grids) or not grids:
@@ -85,7 +85,8 @@ def candidates(grids: Sequence[Mapping[str, Any]], draws: int | None = None, see
         StillhouseError: an unknown option or kind, a value out of range, a range without ``draws``.
     """
     if draws is not None:
-        check_at_least("random", draws, 1)
+        check_whole("random", draws, 1)
+    check_whole("seed", seed, 0)
     found: dict[Candidate, None] = {}
     for number, grid in enumerate(grids):
         plain = {name.replace("-", "_"): value for name, value in grid.items()}
@@ -168,8 +169,7 @@ def _candidate(options: Mapping[str, Any]) -> Candidate:
         names = [each.name for each in parameters(cls)]
         mine[what] = {name: given[name] for name in names if name in given}
     seed = given.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise StillhouseError(f"sweep: seed must be a whole number of at least 0, got {seed!r}")
+    check_whole("sweep: seed", seed, 0)
     first = {name: given[name] for name in _FIRST if name in given}
     return Candidate(
         load_architecture(given["student"], mine["student"]),

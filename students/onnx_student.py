@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from transferset import StillhouseError, Task
 from transferset.cores import cores
-from transferset.onnx import PACKAGES, check_installed
+from transferset.onnx import PACKAGES, check_installed, runtime
 from transferset.parameters import check_whole
+from transferset.plain import parse_json
 
 from ._batched import outputs_of
 from ._config import Config
@@ -133,7 +134,7 @@ def _config(stored: Mapping[str, str], where: str) -> Config:
         raise StillhouseError(f"{where}: must hold {name}, got an ONNX file without it")
 
     try:
-        described = json.loads(stored[CONFIG])
+        described = parse_json(stored[CONFIG])
     except ValueError as error:
         raise StillhouseError(f"{where}: {CONFIG} must be JSON: {error}") from None
     return Config.read(described, read_file, where)
@@ -141,7 +142,7 @@ def _config(stored: Mapping[str, str], where: str) -> Config:
 
 def _session(model: bytes | str, where: str) -> Any:
     check_installed(PACKAGES[-1:])
-    import onnxruntime as ort
+    ort = runtime()
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

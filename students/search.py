@@ -17,7 +17,7 @@ from xxhash import xxh3_64_hexdigest
 from transferset import Ensemble, LogitCache, Source, StillhouseError, TransferSet
 from transferset.cores import cores
 from transferset.files import file_lock, whole_file, write_file
-from transferset.parameters import check_at_least
+from transferset.parameters import check_whole
 
 from ._dataset import Dataset, open_dataset
 from ._halving import halved
@@ -69,9 +69,9 @@ def sweep(
         if test is not None and each.objective.signal != "logits":
             raise StillhouseError(f"sweep: test must be for students of logits, got loss {each.options.get('loss')}")
     if halving is not None:
-        check_at_least("sweep: halving", halving, 2)
+        check_whole("sweep: halving", halving, 2)
     workers = workers if workers is not None else cores()
-    check_at_least("sweep: workers", workers, 1)
+    check_whole("sweep: workers", workers, 1)
     _check_place(out)
     with file_lock(out / "_sweep" / "lock", "exclusive"):
         sources = _sources(out, transfer, cache, dev, dev_label)

@@ -21,6 +21,7 @@ from xxhash import xxh3_128_hexdigest
 from transferset import StillhouseError, Task, unknown
 from transferset.files import write_file
 from transferset.parameters import build, discover
+from transferset.plain import parse_json
 
 from ._batched import outputs_of
 from ._card import card
@@ -118,11 +119,14 @@ class Student(OnHub):
             StillhouseError: there is none, it is of a newer format, or its files do not fit together.
         """
         folder = Path(folder)
-        stored = _read_json(folder / "config.json")
-        config = Config.read(stored, lambda name: _read(folder / name), str(folder))
-        architecture = load_architecture(config.student, config.parameters)
+        stored, where = _read_json(folder / "config.json"), f"{folder}: config.json"
+        try:
+            config = Config.read(stored, lambda name: _read(folder / name), str(folder))
+            architecture = load_architecture(config.student, config.parameters)
+        except StillhouseError as error:
+            raise error if str(folder) in str(error) else StillhouseError(f"{where}: {error}") from None
         with torch.random.fork_rng(devices=[]):
-            model = architecture.build(config.encoding, config.task, config.width)
+            model = build_network(architecture, config.encoding, config.task, config.width, where)
         sums = stored.get("checksums")
         file = LAST if epoch == "last" and isinstance(sums, dict) and LAST in sums else WEIGHTS
         data = _read(folder / file)
@@ -166,6 +170,22 @@ def load_architecture(name: str, parameters: Mapping[str, Any]) -> Architecture:
     return architecture
 
 
+def build_network(architecture: Architecture, encoding: Encoding, task: Task, outputs: int, where: str) -> nn.Module:
+    """The network of an architecture, with weights at random; ``where`` begins every complaint.
+
+    Raises:
+        StillhouseError: sizes that no memory can hold, or an architecture that is not for the task.
+    """
+    name = architecture_name(architecture)
+    if task.kind not in architecture.kinds:
+        raise StillhouseError(f"{where}: {name} must be given {' or '.join(architecture.kinds)}, got {task.kind!r}")
+    try:
+        return architecture.build(encoding, task, outputs)
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StillhouseError(f"{where}: {name} must have sizes that fit into memory, got: {reason[:200]}") from None
+
+
 def architectures() -> dict[str, type[Any]]:
     """All kinds of student, by name."""
     return discover("students", "build")
@@ -191,8 +211,8 @@ def _read(path: Path) -> bytes:
 def _read_json(path: Path) -> dict[str, Any]:
     data = _read(path)
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(data)
+    except ValueError as error:
         raise StillhouseError(f"{path}: must be JSON: {error}") from None
     if not isinstance(value, dict):
         raise StillhouseError(f"{path}: must hold a JSON dict, got {type(value).__name__}")

@@ -20,7 +20,8 @@ import torch
 from transferset import Ensemble, LogitCache, Source, StillhouseError, Task, TransferSet
 from transferset.errors import OccupiedError
 from transferset.files import file_lock
-from transferset.parameters import check_at_least, describe
+from transferset.parameters import check_whole, describe
+from transferset.plain import parse_json
 
 from ._config import FILES, Config
 from ._dataset import Dataset
@@ -30,7 +31,7 @@ from ._run import Run, read_state
 from ._vectors import starting_table
 from .objectives import Objective
 from .reading import Reading
-from .student import Architecture, Student, architecture_name
+from .student import Architecture, Student, architecture_name, build_network
 from .training import Training
 
 
@@ -57,7 +58,7 @@ def train(
             that is not for the task, a loss that is not finite; ``out`` holds something else.
     """
     training, reading, out = training or Training(), reading or Reading(), Path(out)
-    check_at_least("seed", seed, 0)
+    check_whole("seed", seed, 0)
     check_fit(architecture, objective, transfer.task)
     sources = describe_sources(transfer, cache, reading, objective.signal, dev, dev_label)
     made_from = describe_run(sources, architecture, objective, training, seed)
@@ -162,7 +163,7 @@ def _version() -> str:
 def _start(data: Dataset, architecture: Architecture, seed: int, made_from: Mapping[str, Any]) -> Student:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        model = architecture.build(data.encoding, data.task, data.width)
+        model = build_network(architecture, data.encoding, data.task, data.width, "train")
     table: Any = getattr(model, "vectors", None)
     if table is not None:
         words, width = table.weight.shape
@@ -180,7 +181,7 @@ def own_names(folder: Path | str) -> frozenset[str]:
     """
     config = Path(folder) / "config.json"
     try:
-        ours = "student" in json.loads(config.read_bytes())
+        ours = "student" in parse_json(config.read_bytes())
     except FileNotFoundError:
         ours = (Path(folder) / "_checkpoint").is_dir()
     except (OSError, ValueError, TypeError):

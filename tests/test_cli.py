@@ -1,6 +1,7 @@
 """The command line: help with examples, and one line for whatever is wrong with what it is given."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -10,11 +11,12 @@ from itertools import pairwise
 
 import pytest
 from conftest import ROOT, one_line_error, stillhouse
+from tqdm import tqdm
 
 from stillhouse.cli import main
 from stillhouse.cli import stillhouse as group
 from students._run import Run
-from transferset import Ensemble, LogitCache, Store
+from transferset import Ensemble, LogitCache, StillhouseError, Store
 
 COMMANDS = sorted(file.stem for file in (ROOT / "stillhouse" / "commands").glob("[a-z]*.py"))
 
@@ -623,3 +625,60 @@ def test_what_models_offered_is_all_that_is_left_of_a_refused_run(run, small, th
     # The next try takes them up.
     done_well(run(*TEXTS, "--recipe", "vectors.toml", "--out", "T"))
     assert kept.items() <= files_of(small / "T").items()
+
+
+def test_what_is_named_in_an_error_cannot_command_a_terminal_or_fill_it(run, tmp_path):
+    error = one_line_error(run("show", "\x1b[2J\u202e\x07x", cwd=tmp_path))
+    assert error.isprintable()
+    assert "\\x1b[2J\\u202e\\x07x: must be a transfer set or a logit cache" in error
+    error = one_line_error(run("augment", "films.csv", "--text", "y" * 100_000, "--out", "T", cwd=tmp_path))
+    assert len(error) < 1100
+    (tmp_path / "films.csv").write_text(f"{'x' * 5000},text\na,b\n")
+    error = one_line_error(run("augment", "films.csv", "--text", "txt", "--out", "T", cwd=tmp_path))
+    assert error.startswith("stillhouse: films.csv: column: must be one of xxx")
+    assert error.endswith("got 'txt': did you mean 'text'?")
+
+
+def test_what_the_system_refuses_is_said_with_what_must_hold(run, tmp_path):
+    for arguments in (("show", "x" * 5000), ("predict", "x" * 300, "-")):
+        assert "must be as readable and writable as the command needs them, got" in one_line_error(
+            run(*arguments, cwd=tmp_path)
+        )
+
+
+def test_a_name_that_is_no_text_is_said_all_the_same(made, labelled_file, tmp_path):
+    out = tmp_path / os.fsdecode(b"T\xff")
+    augment = ("augment", labelled_file, "--text", "text", "--recipe", "dbert", "--copies", 0, "--out", out)
+    done = stillhouse(*augment, LC_ALL="C.UTF-8", PYTHONIOENCODING="utf-8:strict")
+    assert done.returncode == 0, done.stderr
+    assert "T\\udcff: 200 rows in 1 parts" in done.stdout.decode()
+
+
+def test_an_error_in_the_midst_of_a_bar_has_a_line_of_its_own(run, monkeypatch):
+    def rows():
+        with tqdm(total=2, mininterval=0) as bar:
+            for row in range(2):
+                bar.update()
+                yield row
+
+    def fails(**_):
+        for _ in rows():
+            raise StillhouseError("x: must be y, got z")
+
+    monkeypatch.setattr(group, "main", fails)
+    done = run("show", "T")
+    assert one_line_error(done) == "stillhouse: x: must be y, got z"
+    assert b"1/2" in done.stderr
+
+
+@pytest.mark.parametrize("field", ["source", "recipe", "copies", "seed"])
+@pytest.mark.parametrize("value", [None, "x", [], {}, -1.5])
+def test_a_description_that_was_edited_is_one_line_or_shown(run, made, tmp_path, field, value):
+    shutil.copytree(made / "T", tmp_path / "T")
+    file = tmp_path / "T" / "_manifest" / "about.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps({**record, "about": {**record["about"], field: value}}))
+    done = run("show", tmp_path / "T")
+    if done.returncode:
+        assert "_manifest must say what stillhouse wrote there" in one_line_error(done)
+        assert done.stdout == b""

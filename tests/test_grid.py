@@ -137,9 +137,9 @@ def test_names_are_of_the_settings_and_not_of_how_they_are_said():
         ({"student": "bag", "width": 8}, "sweep: option: must be one of .*, got 'width'"),
         ({"loss": "mse", "temperature": 2.0}, "sweep: option: must be one of .*, got 'temperature'"),
         ({"seed": []}, "sweep: seed must have a value, got none"),
-        ({"seed": -1}, "sweep: seed must be a whole number of at least 0, got -1"),
-        ({"seed": 1.5}, "sweep: seed must be a whole number of at least 0, got 1.5"),
-        ({"seed": True}, "sweep: seed must be a whole number of at least 0, got True"),
+        ({"seed": -1}, "sweep: seed must be at least 0, got -1"),
+        ({"seed": 1.5}, "sweep: seed must be a whole number, got 1.5"),
+        ({"seed": True}, "sweep: seed must be a whole number, got True"),
         ({"epochs": "many"}, "sweep: epochs must be int or NoneType, got 'many'"),
         ({"epochs": [[1, 2]]}, "sweep: epochs must be int or NoneType, got "),
         ({"epochs": 0}, "train: epochs must be at least 1, got 0"),
@@ -241,3 +241,18 @@ def test_a_range_that_is_none_is_one_line(value, message):
 def test_as_many_draws_as_none_are_refused(draws):
     with pytest.raises(StillhouseError, match=f"random must be at least 1, got {draws}"):
         candidates([{}], draws)
+
+
+@pytest.mark.parametrize("text", ["seed = " + "9" * 5000, "seed = " + "[" * 5000 + "]" * 5000])
+def test_a_file_that_only_a_parser_could_choke_on_is_one_line(tmp_path, text):
+    (tmp_path / "grid.toml").write_text(text)
+    with pytest.raises(StillhouseError, match=r"grid\.toml: must be TOML: "):
+        read_grid(tmp_path / "grid.toml")
+
+
+@pytest.mark.parametrize(("seed", "says"), [(-1, "at least 0, got -1"), (2**63, "at most 9223372036854775807")])
+def test_seeds_that_no_generator_takes_are_refused(seed, says):
+    with pytest.raises(StillhouseError, match=f"sweep: seed must be {says}"):
+        candidates([{"seed": seed}])
+    with pytest.raises(StillhouseError, match=f"seed must be {says}"):
+        candidates([{}], 1, seed)

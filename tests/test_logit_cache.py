@@ -224,13 +224,18 @@ def test_verify_finds_columns_of_another_type_or_none(tmp_path):
     wide = put(cache, [40], logits=to_column(embeddings_of(40), "float32"))
     half = put(cache, [41], logits=to_column(logits_of(41), "float16"))
     none = cache.store.commit(pa.table({"key": keys_to_arrow(keys_of(42))}), {})
-    wanted = "logits must be fixed_size_list<element: float>[3], got"
-    found = [problem.replace("<item:", "<element:") for problem in cache.verify()]
-    assert found == [
-        f"{tmp_path / wide.file}: {wanted} fixed_size_list<element: float>[5]",
-        f"{tmp_path / half.file}: {wanted} fixed_size_list<element: halffloat>[3]",
-        f"{tmp_path / none.file}: {wanted} no such column",
-    ]
+    says = "must be Parquet with the columns of a logit cache: column 'logits' must be"
+    problems = cache.verify()
+    for part, got in (
+        (wide, "fixed_size_list<element: float>[3], got fixed_size_list<element: float>[5]"),
+        (half, "fixed_size_list<element: float>[3], got fixed_size_list<element: halffloat>[3]"),
+        (none, "there once, got it 0 times"),
+    ):
+        problem = problems.pop(0).replace("<item:", "<element:")
+        assert problem.startswith(f"{tmp_path / part.file}: {says} {got}: delete it with its record _manifest/"), (
+            problem
+        )
+    assert problems == []
 
 
 def test_verify_finds_logits_that_are_not_as_many_as_the_classes(tmp_path):
@@ -531,10 +536,10 @@ def test_numbers_are_read_in_the_type_and_width_that_they_are_stored_in(tmp_path
     filled(tmp_path)
     file = next(tmp_path.rglob("about.json"))
     record = json.loads(file.read_text())
-    file.write_text(json.dumps({**record, "about": {**record["about"], "storage": "float16"}}))
-    cache = LogitCache.open(file.parent.parent)
-    keys = cache.keys()
-    assert (cache.reader(["logits"]).rows(keys)["logits"] == cache.signal("logits", keys)).all()
-    file.write_text(json.dumps({**record, "about": {**record["about"], "signals": {"logits": 4}}}))
-    with pytest.raises(StillhouseError, match="signals must be lists of 4 numbers, got fixed_size_list"):
-        LogitCache.open(file.parent.parent).signal("logits", keys)
+    keys = LogitCache.open(file.parent.parent).keys()
+    for change, wanted in (({"storage": "float16"}, r"halffloat>\[3\]"), ({"signals": {"logits": 4}}, r"float>\[4\]")):
+        file.write_text(json.dumps({**record, "about": {**record["about"], **change}}))
+        cache = LogitCache.open(file.parent.parent)
+        for read in (cache.signal, lambda name, keys, cache=cache: cache.reader([name])):
+            with pytest.raises(StillhouseError, match=f"must be fixed_size_list<[a-z]+: {wanted}, got fixed_size_list"):
+                read("logits", keys)

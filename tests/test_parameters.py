@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from transferset import StillhouseError
-from transferset.parameters import build, check_at_least, check_share, describe, discover, parameters
+from transferset.parameters import build, check_at_least, check_share, check_whole, describe, discover, parameters
 
 #: Each package of classes with parameters, and the method that a class of it has.
 PACKAGES = [("augment", "fit"), ("students", "build"), ("students.objectives", "loss")]
@@ -252,3 +252,11 @@ def test_what_is_too_small_or_no_number_is_refused(value):
     check_at_least("ngram: shortest", 1, 1)
     with pytest.raises(StillhouseError, match=r"^ngram: shortest must be at least 1, got "):
         check_at_least("ngram: shortest", value, 1)
+
+
+@pytest.mark.parametrize("value", [2**63, 2**200])
+def test_a_whole_number_is_one_that_64_bits_hold(value):
+    check_whole("copies", 2**63 - 1, 0)
+    says = f"copies must be at most {2**63 - 1}, got a number of {value.bit_length()} bits"
+    with pytest.raises(StillhouseError, match=says):
+        check_whole("copies", value, 0)

@@ -297,3 +297,11 @@ def test_a_model_without_a_padding_token_is_refused(copied):
     fast.save_pretrained(copied)
     error = error_of(load_pretrained, str(copied), *MASKED)
     assert error == f"{copied}: tokenizer or config.json must name a padding token, got none"
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_hidden_layers": "x"}, {"vocab_size": -1}, {"hidden_size": 10**30}, {"num_attention_heads": 0}]
+)
+def test_a_config_that_describes_what_cannot_be_is_one_line(copied, change):
+    changed_json(copied / "config.json", **change)
+    assert error_of(load_pretrained, str(copied), *MASKED).startswith(f"{copied}: must be ")

@@ -478,3 +478,16 @@ def test_the_command_refuses_a_parameter_of_a_step_that_the_recipe_lacks(tmp_pat
     )
     assert "recipe mine: step: must be one of mask, got 'pos'" in one_line_error(done)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["copies = " + "9" * 5000, "x = " + "[" * 5000 + "]" * 5000, 'copies = "\\ud800"', "\0"]
+)
+def test_a_file_that_only_a_parser_could_choke_on_is_one_line(tmp_path, text):
+    with pytest.raises(StillhouseError, match="must be a recipe in TOML"):
+        load_recipe(write(tmp_path, text))
+
+
+def test_a_number_beyond_all_that_computes_is_refused(tmp_path):
+    with pytest.raises(StillhouseError, match="copies must be at most 9223372036854775807, got a number of 64 bits"):
+        load_recipe(write(tmp_path, f'copies = {2**63}\n[[step]]\nuse = "mask"\n'))

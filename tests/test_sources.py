@@ -52,7 +52,7 @@ def refused(path, columns=("a",), rows=8192, **options):
     """The complaint about a file: it must come as our error and name the file first."""
     with pytest.raises(StillhouseError) as caught:
         read(path, list(columns), rows, **options)
-    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).startswith((f"{path}: ", f"{path}/"))
     return str(caught.value)
 
 
@@ -309,6 +309,12 @@ def test_a_parquet_column_name_that_stands_twice_is_an_error(tmp_path):
     assert "'a'" in refused(tmp_path / "x.parquet")
 
 
+def test_a_parquet_column_name_that_stands_twice_in_a_later_file_is_an_error(tmp_path):
+    for name, names in (("a", ["a", "b"]), ("b", ["a", "a"])):
+        pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=names), tmp_path / f"{name}.parquet")
+    assert "b.parquet: column names must differ, got 'a' twice" in refused(tmp_path, ["a"])
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_missing_column_is_an_error_that_suggests_the_nearest(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
@@ -334,8 +340,8 @@ def test_an_unknown_ending_and_a_missing_file_are_errors(tmp_path):
 
 
 def test_a_directory_without_parquet_is_an_error(tmp_path):
-    (tmp_path / "x.csv").write_text("a\n1\n")
-    assert "must hold .parquet files, got none" in refused(tmp_path)
+    (tmp_path / "x.bin").write_text("a\n1\n")
+    assert "must be a folder of Parquet, or of a data set" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"a,b\n1,2\n", b"PAR1" + bytes(1000) + b"PAR1"])

@@ -9,12 +9,14 @@ import itertools
 import json
 import os
 import random
+import re
 import resource
 import select
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +27,10 @@ import pytest
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from xxhash import xxh3_128_hexdigest
 
 from transferset import StillhouseError, Store
+from transferset.columns import Column
 from transferset.files import claim_directory, file_lock, whole_file, write_file
 from transferset.store import kind_of
 
@@ -982,3 +986,57 @@ def test_a_file_is_not_written_below_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StillhouseError, match="file: must be a directory, got a file"), whole_file(tmp_path / "file/x"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (pa.table({"n": [1.5]}), "column 'n' must be int64, got double"),
+        (pa.table({"n": [1, None]}), "column 'n' must hold no nulls, got 1"),
+        (pa.table({"m": [1]}), "column 'n' must be there once, got it 0 times"),
+        (pa.Table.from_arrays([pa.array([1])] * 2, names=["n", "n"]), "column 'n' must be there once, got it 2 times"),
+        (pa.table({}), "column 'n' must be there once, got it 0 times"),
+    ],
+)
+@pytest.mark.parametrize("columns", [None, ["n"]])
+def test_a_part_of_other_columns_is_refused_though_its_checksum_fits(tmp_path, table, says, columns):
+    store = new_store(tmp_path)
+    part = store.commit(table, {})
+    known = store.of({"n": Column((pa.int64(),))})
+    with pytest.raises(StillhouseError, match=re.escape(says)) as refused:
+        known.read(part, columns)
+    assert str(refused.value).startswith(f"{tmp_path / part.file}: must be Parquet with the columns of a ")
+    assert "_manifest/000000.json" in str(refused.value)
+
+
+def test_a_part_that_is_no_parquet_is_refused_though_its_checksum_fits(tmp_path):
+    store = new_store(tmp_path)
+    part = store.commit(numbers(1), {})
+    data = (tmp_path / part.file).read_bytes()
+    for wrong in (b"", b"PAR1PAR1", data[:-1], data[:20] + b"\xff" * 40 + data[60:]):
+        checksum = xxh3_128_hexdigest(wrong)
+        edited = replace(part, file=f"part-000000-{checksum[:16]}.parquet", bytes=len(wrong), checksum=checksum)
+        (tmp_path / edited.file).write_bytes(wrong)
+        with pytest.raises(StillhouseError, match="must be Parquet with the columns of a "):
+            store.read(edited)
+
+
+@pytest.mark.parametrize("parts", [-1, 2**40])
+def test_more_parts_than_there_can_be_are_not_looked_for(tmp_path, parts):
+    with pytest.raises(StillhouseError, match="must say kind and about, got other fields"):
+        new_store(tmp_path, parts=parts)
+
+
+@pytest.mark.parametrize("name", ["_manifest", "_scratch"])
+def test_a_writer_does_not_follow_a_link_out_of_its_directory(tmp_path, name):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "T").mkdir()
+    (tmp_path / "T" / name).symlink_to(tmp_path / "outside")
+    with pytest.raises(StillhouseError, match=f"{name}: must be a directory, got a link"):
+        new_store(tmp_path / "T")
+    with (
+        pytest.raises(StillhouseError, match=f"{name}: must be a directory, got a link"),
+        file_lock(tmp_path / "T" / name / "lock", "shared"),
+    ):
+        pass
+    assert list((tmp_path / "outside").iterdir()) == []

@@ -289,3 +289,32 @@ def test_one_flipped_bit_of_the_weights_is_found(saved):
     data[-1] ^= 1
     path.write_bytes(data)
     assert "must have the checksum in config.json" in refused(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parameters": {"vector_width": 2**62}},
+        {"parameters": {"vector_width": 2**70}},
+        {"width": 2**62, "output": "embedding"},
+        {"student": "mlp", "parameters": {}},
+        {"task": {"kind": "features", "inputs": ["text"], "classes": ["neg", "pos"]}},
+        {"task": {"kind": "text", "inputs": "text", "classes": ["neg", "pos"]}},
+        {"task": {"kind": "text", "inputs": ["text"], "classes": ["neg", "neg"]}},
+        {"task": {"kind": "text", "inputs": ["text"], "classes": [1, 2]}},
+        {"made_from": {"transfer": "\ud800"}},
+        {"encoding": {"kind": "words", "mask_token": None, "lowercase": True, "max_tokens": 1.5}},
+    ],
+)
+def test_a_config_that_describes_what_cannot_be_is_one_line(saved, change):
+    stored = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**stored, **change}))
+    assert "\n" not in refused(saved)
+
+
+def test_json_nested_beyond_reason_is_one_line(saved):
+    for name in ("config.json", "metrics.json", "vocabulary.json"):
+        before = (saved / name).read_bytes()
+        (saved / name).write_text("[" * 100_000)
+        assert "nested" in refused(saved)
+        (saved / name).write_bytes(before)

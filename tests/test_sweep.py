@@ -320,8 +320,7 @@ def test_one_that_is_too_large_does_not_stop_the_others(places, tmp_path):
     # Of so many units torch cannot have the memory, on no machine.
     records = sweep(*places, chosen({"hidden": [4, 10**12]}), tmp_path / "R")
     assert statuses(records) == ["done", "failed"]
-    assert records[1].error.startswith("RuntimeError: ")
-    assert "memory" in records[1].error
+    assert "must have sizes that fit into memory" in records[1].error
 
 
 @pytest.mark.parametrize("halving", [None, 2])

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from transferset import StillhouseError, Store, Task, TransferSet, content_keys, keys_to_arrow
-from transferset.transfer_set import KIND
+from transferset.transfer_set import EDIT, KIND
 
 TASKS = {
     "text": Task("text", ("a",), "label", classes=("neg", "pos")),
@@ -21,15 +21,16 @@ def rows(task, first, count=4):
     """Rows as a transfer set has them, with the keys of their inputs."""
     number = np.arange(first, first + count)
     columns = {
-        "a": pa.array([f"text {i}" for i in number]),
-        "b": pa.array([f"other {i}" for i in number]),
+        "a": pa.array([f"text {i}" for i in number], pa.string()),
+        "b": pa.array([f"other {i}" for i in number], pa.string()),
         "n": pa.array(number),
         "x": pa.array(number / 2),
         "label": pa.array(["pos" if i % 2 else None for i in number], pa.string()),
         "source": pa.array(number),
         "copy": pa.array(np.zeros(count), pa.int32()),
     }
-    table = pa.table(columns).select([*task.columns, "source", "copy"])
+    columns["edits"] = pa.array([[]] * count, pa.list_(EDIT))
+    table = pa.table(columns).select([*task.columns, "source", "copy", "edits"])
     return with_keys(table, content_keys(task, table))
 
 

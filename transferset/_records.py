@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import StillhouseError
+from .plain import parse_json
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Part:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_bytes())
+        value = parse_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise StillhouseError(f"{path}: must be a JSON file: {error}") from None
     if not isinstance(value, dict):
         raise StillhouseError(f"{path}: must hold a JSON object, got {type(value).__name__}")
@@ -39,8 +40,8 @@ def read_record(file: Path) -> Part:
     try:
         part = Part(**(read_json(file) or {}))
         named = f"part-{part.slot:06d}-{part.checksum[:16]}.parquet"
-        # What is no number raises here; a number of rows or bytes is one to begin with.
-        fits = min(part.slot, part.rows, part.bytes) >= 0 and isinstance(part.notes, dict)
+        counts = (part.slot, part.rows, part.bytes)
+        fits = all(type(each) is int and 0 <= each < 1 << 63 for each in counts) and isinstance(part.notes, dict)
     except (TypeError, ValueError):
         fits = False
     if not fits:

@@ -133,6 +133,15 @@ def gather(tables: Iterable[pa.Table], name: str, width: int, keys: Keys) -> tup
     return out, int((~found[group]).sum())
 
 
+def class_names(stored: object) -> tuple[str, ...]:
+    """Classes as a manifest lists them; raises TypeError for what is no list of different names."""
+    if not isinstance(stored, list) or not all(isinstance(name, str) for name in stored):
+        raise TypeError("classes must be a list of names")
+    if len(set(stored)) < len(stored):
+        raise TypeError(f"classes must differ, got {', '.join(stored)}")
+    return tuple(stored)
+
+
 def class_order(path: Path, task: Task, classes: Sequence[str]) -> list[int]:
     """Where the classes of a task stand among those of the logits; of a score, its one place."""
     is_score = task.target == "regression"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._mean import Mean, mean_logits
-from ._signals import Matrix, Reader, class_order
+from ._signals import Matrix, Reader, class_names, class_order
 from .errors import OccupiedError, StillhouseError, unknown
 from .files import MEMBER_NAME, claim_directory, write_file
 from .keys import Keys, find_keys, sort_keys
@@ -54,7 +54,7 @@ class Ensemble:
         try:
             self.members = tuple(Member(**each) for each in store.about["members"])
             self.mean: Mean = store.about["mean"]
-            self.classes = tuple(str(name) for name in store.about["classes"])
+            self.classes = class_names(store.about["classes"])
             self.target: Target = store.about["target"]
             _check(self.members, self.mean, self.classes, self.target)
         except (KeyError, TypeError, AttributeError, StillhouseError) as error:

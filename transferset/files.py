@@ -46,15 +46,20 @@ def claim_directory(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise StillhouseError(f"{path}: must be a directory, got a file")
-    for name in ("_manifest", "_scratch"):
-        if (path / name).is_file():
-            raise StillhouseError(f"{path / name}: must be a directory, got a file")
+    for name in ("_manifest", "_scratch", "_teacher"):
+        check_own(path / name)
     if path.is_dir():
         foreign = next((each for each in sorted(path.iterdir()) if not is_store_name(each.name)), None)
         if foreign is not None and not (path / "_manifest").is_dir():
             raise StillhouseError(f"{path}: must be empty or a stillhouse directory, got {foreign.name!r} in it")
     with writing(path):
         (path / "_manifest").mkdir(parents=True, exist_ok=True)
+
+
+def check_own(folder: Path) -> None:
+    """Raises StillhouseError where a name is taken by a file, or by a link: what is written there stays there."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise StillhouseError(f"{folder}: must be a directory, got {'a link' if folder.is_symlink() else 'a file'}")
 
 
 @contextlib.contextmanager
@@ -67,6 +72,7 @@ def directory_lock(path: Path, mode: Literal["shared", "exclusive"], wait: bool 
 @contextlib.contextmanager
 def file_lock(path: Path, mode: Literal["shared", "exclusive"], wait: bool = False) -> Iterator[None]:
     """An advisory lock on a file, which is made for it; while another has it, this one is refused, or waits for it."""
+    check_own(path.parent)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # To read as well: NFS gives a shared lock on nothing less.
@@ -171,6 +177,15 @@ def hash_file(digest: xxh3_128, path: Path) -> None:
     with path.open("rb") as file:
         while piece := file.read(1 << 24):
             digest.update(piece)
+
+
+def hash_path(path: Path) -> str:
+    """A hash of a file, or of the files of a directory."""
+    digest = xxh3_128()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            hash_file(digest, file)
+    return digest.hexdigest()
 
 
 def link_file(path: Path, data: bytes, scratch: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from .errors import StillhouseError, unknown
+from .huggingface import is_set, one_split, table_of
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class InMemory:
 
     @classmethod
     def of(cls, data: Any, name: str) -> InMemory:
-        """A table (Arrow, pandas, polars), or texts as a table of one column called ``name``.
+        """A table (Arrow, pandas, polars, a data set), or texts as a table of one column called ``name``.
 
         Raises:
             StillhouseError: neither of them.
         """
+        if is_set(data):
+            return cls(table_of(one_split(data, cls.path), cls.path))
         if is_table(data):
             try:
                 return cls(pa.table(data))
@@ -62,7 +65,7 @@ class InMemory:
 def is_table(data: Any) -> bool:
     """Whether it is a table, of Arrow or of another library, and not a column."""
     arrow = isinstance(data, pa.Table | pa.RecordBatch)
-    return arrow or (hasattr(data, "columns") and hasattr(data, "__arrow_c_stream__"))
+    return arrow or is_set(data) or (hasattr(data, "columns") and hasattr(data, "__arrow_c_stream__"))
 
 
 def _column(data: Any) -> pa.ChunkedArray:

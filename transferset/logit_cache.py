@@ -21,15 +21,18 @@ from ._signals import (
     Matrix,
     Reader,
     Signal,
+    class_names,
     class_order,
+    column_type,
     gather,
     rounding_error,
     stored_matrix,
     to_column,
 )
+from .columns import Column
 from .errors import StillhouseError, unknown
 from .files import directory_lock, file_lock, write_file
-from .keys import Keys, KeySet, keys_from_arrow, keys_to_arrow
+from .keys import KEY_TYPE, Keys, KeySet, keys_from_arrow, keys_to_arrow
 from .store import Store
 from .task import Task
 
@@ -48,17 +51,18 @@ class LogitCache:
     """
 
     def __init__(self, store: Store, out: Path | None = None) -> None:
-        self.store = store
         self.out = out or store.path
         try:
-            self.classes = tuple(str(name) for name in store.about["classes"])
-            self.widths = {str(name): int(width) for name, width in store.about["signals"].items()}
+            self.classes = class_names(store.about["classes"])
+            self.widths: dict[str, int] = dict(store.about["signals"])
             self.storage = str(store.about["storage"])
             STORAGE[self.storage]
-            if not self.widths or min(self.widths.values()) < 1:
+            if not self.widths or not all(type(width) is int and width > 0 for width in self.widths.values()):
                 raise ValueError(f"signals must have widths of at least 1, got {self.widths}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            columns = {name: Column((column_type(self.storage, width),)) for name, width in self.widths.items()}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise StillhouseError(f"{store.path}: _manifest/about.json must describe a logit cache: {error}") from None
+        self.store = store.of({"key": Column((KEY_TYPE,)), **columns})
         self._held = KeySet()
         # The slot after the last part whose keys are held; None before any were read.
         self._next: int | None = None
@@ -234,7 +238,7 @@ class LogitCache:
         As ``Store.verify``; and columns of other types, keys held twice, numbers that are not finite, and damage to
         the files in ``_teacher``.
         """
-        return cache_problems(self.store, self.classes, self.widths, self.storage)
+        return cache_problems(self.store, self.classes, self.widths)
 
     def _table(self, keys: Keys, signals: Mapping[str, Matrix]) -> tuple[pa.Table, dict[str, dict[str, float]]]:
         """The rows as a part, and what rounding cost each signal, if it did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,14 @@ def check_installed(needed: Sequence[str] = PACKAGES) -> None:
     """Raises StillhouseError with the line that installs the extra ``onnx`` where a package of it is missing."""
     if missing := missing_packages(needed):
         raise StillhouseError(f"onnx: {', '.join(missing)} must be installed: run `pip install 'stillhouse[onnx]'`")
+
+
+def runtime() -> Any:
+    """The package onnxruntime, told to keep to itself: some versions put an identifier into the home directory."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 def check_exportable(network: nn.Module, what: str) -> None:

@@ -18,6 +18,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from .errors import StillhouseError, unknown
 
 T = TypeVar("T")
+#: The largest whole number that a parameter may be: what computes with them has 64 bits.
+LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,12 @@ def check_at_least(where: str, value: float, least: float) -> None:
 
 
 def check_whole(where: str, value: Any, least: int) -> None:
-    """Raises StillhouseError unless the value is a whole number of at least ``least``."""
+    """Raises StillhouseError unless the value is a whole number of at least ``least``, and one that 64 bits hold."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise StillhouseError(f"{where} must be a whole number, got {value!r}")
     check_at_least(where, value, least)
+    if value > LARGEST:
+        raise StillhouseError(f"{where} must be at most {LARGEST}, got a number of {value.bit_length()} bits")
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:
@@ -131,9 +135,11 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
             return tuple(_typed(each, get_args(choice)[0], where) for each in value)
         if origin is Callable and callable(value):
             return value
-        if choice is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+        if choice is float and type(value) is int and abs(value) < 2**53:
             return float(value)
         if isinstance(choice, type) and isinstance(value, choice) and not (choice is int and isinstance(value, bool)):
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise StillhouseError(f"{where} must be at most {LARGEST}, got a number of {value.bit_length()} bits")
             return value
     names = " or ".join(getattr(choice, "__name__", str(choice)) for choice in choices)
     raise StillhouseError(f"{where} must be {names}, got {repr(value)[:60]}")

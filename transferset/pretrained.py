@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 from xxhash import xxh3_128
 
 from .errors import StillhouseError
@@ -85,7 +84,7 @@ def _load(name: str, auto: str, what: str, dtype: str) -> tuple[Any, Any, list[s
             model, loaded = getattr(transformers, auto).from_pretrained(
                 name, dtype=getattr(torch, dtype), output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # what transformers and its libraries raise has no narrower class
         raise StillhouseError(f"{name}: must be {what} and its tokenizer: {_reason(error)}") from None
     missing = sorted(loaded["missing_keys"]) + sorted(str(key) for key in loaded.get("mismatched_keys", ()))
     return tokenizer, model, missing
@@ -120,7 +119,7 @@ def _revision(name: str) -> str | None:
     _check_hub_name(name)
     try:
         return getattr(AutoConfig.from_pretrained(name), "_commit_hash", None)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # likewise
         raise StillhouseError(f"{name}: must be a Hugging Face model, a directory or name: {_reason(error)}") from None
 
 

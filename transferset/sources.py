@@ -1,4 +1,4 @@
-"""Reads csv, tsv, jsonl, txt and Parquet files as a stream of record batches.
+"""Reads csv, tsv, jsonl, txt and Parquet files, and data sets of Hugging Face, as a stream of record batches.
 
 Nothing is guessed: text formats give strings, and ``tables`` makes of them what the task asks for.
 A row is named by its number in the file, counted from 1 without the header.
@@ -11,7 +11,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +19,9 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from . import huggingface
 from .errors import StillhouseError, unknown
+from .files import hash_path
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")
 #: Longest quoted field; a lone quote mark would otherwise swallow the rest of the file.
@@ -29,23 +31,45 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A file, or a directory of Parquet files, to be read in batches.
+    """A file, a directory of Parquet files, or a data set of Hugging Face, to be read in batches.
 
     ``quote`` says whether ``"`` encloses fields; by default it does in csv and does not in tsv.
     Without ``header`` the columns are called ``1``, ``2``, ...; a txt file has the one column ``text``.
     A byte-order mark and CRLF are read through; columns past those of the header are left out.
 
+    A data set is a name of the hub (``OWNER/NAME``, ``OWNER/NAME/CONFIGURATION``, ``glue/TASK``), a folder of files, or
+    one that ``save_to_disk`` wrote. ``:SPLIT`` after it says which split; without, it is ``split``, or the only one.
+
     Raises:
-        StillhouseError: no such file, an unknown ending, an unknown encoding.
+        StillhouseError: no such file, an unknown ending, an unknown encoding; no such data set or split.
     """
 
     path: Path
     quote: bool | None = None
     header: bool = True
     encoding: str = "utf-8"
+    split: str | None = None
+    data: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
+        if self.data is None and huggingface.names_set(self.path, FORMATS):
+            object.__setattr__(self, "data", huggingface.load_set(str(self.path), self.split))
+        if self.data is None:
+            self._check_file()
+
+    @classmethod
+    def of(cls, data: Any, name: str = "data") -> Source:
+        """The source of a ``datasets.Dataset``, or of an ``IterableDataset``, which is read anew for each pass.
+
+        Raises:
+            StillhouseError: something else, or a dict of several splits.
+        """
+        if not huggingface.is_set(data):
+            raise StillhouseError(f"{name}: must be a data set of the library datasets, got {type(data).__name__}")
+        return cls(Path(name), data=huggingface.one_split(data, name))
+
+    def _check_file(self) -> None:
         if not self.path.exists():
             raise StillhouseError(f"{self.path}: must be a file or a directory of Parquet, got nothing there")
         if self.format not in FORMATS:
@@ -57,7 +81,9 @@ class Source:
 
     @property
     def format(self) -> str:
-        """The ending that says how the file is read; a directory counts as ``.parquet``."""
+        """The ending that says how the file is read; a directory counts as ``.parquet``, a data set has none."""
+        if self.data is not None:
+            return ""
         return ".parquet" if self.path.is_dir() else self.path.suffix.lower()
 
     def columns(self) -> list[str]:
@@ -66,6 +92,8 @@ class Source:
         Raises:
             StillhouseError: the file is empty or cannot be read in its format.
         """
+        if self.data is not None:
+            return self._distinct(huggingface.column_names(self.data, str(self.path)))
         if self.format == ".parquet":
             return self._distinct(_parquet_schema(_parquet_files(self.path)[0]).names)
         if self.format == ".txt":
@@ -77,6 +105,16 @@ class Source:
         if self.format == ".jsonl":
             return list(_as_object(self.path, 1, first))
         return self._distinct(first if self.header else [str(i + 1) for i in range(len(first))])
+
+    def classes(self, column: str) -> tuple[str, ...]:
+        """The classes of a column in the order that the data set gives them; none where it does not."""
+        return () if self.data is None else huggingface.class_names(self.data, column)
+
+    def content(self) -> str:
+        """A hash of what is read: of the bytes of the files, of all rows of a data set."""
+        if self.data is not None:
+            return huggingface.hash_of(self.data, str(self.path))
+        return hash_path(self.path)
 
     def batches(self, columns: Sequence[str], rows: int = 8192) -> Iterator[pa.RecordBatch]:
         """The wanted columns, ``rows`` rows at a time, as strings (jsonl and Parquet: as they are).
@@ -90,7 +128,9 @@ class Source:
                 raise unknown(f"{self.path}: column", column, known)
             if not column.isprintable():
                 raise StillhouseError(f"{self.path}: a column's name must be printable, got {column!r}")
-        if self.format == ".parquet":
+        if self.data is not None:
+            yield from huggingface.batches_of(self.data, columns, rows, str(self.path))
+        elif self.format == ".parquet":
             yield from _parquet_batches(self.path, columns, rows)
         else:
             yield from self._text_batches(columns, known, rows)
@@ -245,6 +285,8 @@ def _parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[
         for column in columns:
             if column not in names:
                 raise unknown(f"{file}: column", column, names)
+            if names.count(column) > 1:
+                raise StillhouseError(f"{file}: column names must differ, got {column!r} twice")
         parquet = _reading(file, lambda file=file: pq.ParquetFile(file))
         with parquet:
             batches: Iterable[pa.RecordBatch] = parquet.iter_batches(batch_size=rows, columns=list(columns))

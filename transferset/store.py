@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from xxhash import xxh3_128_hexdigest
 
-from ._parquet import parquet_bytes
+from ._parquet import parquet_bytes, read_parquet
 from ._records import Part, article, brief, difference, read_json, read_record
+from .columns import Column
 from .errors import OccupiedError, StillhouseError
 from .files import PART_NAME, claim_directory, directory_lock, link_file, write_file
 
@@ -42,6 +42,8 @@ _KINDS = {
     "ensemble": "stillhouse label",
     "candidate store": "stillhouse augment",
 }
+#: More parts than any store has: a manifest that promises more was edited, and to look for them would take for ever.
+_MOST_PARTS = 10_000_000
 _RECORD_NAME = re.compile(r"[0-9]+\.json")
 
 
@@ -53,11 +55,24 @@ class Store:
         kind: ``transfer set``, ``logit cache`` or ``ensemble``.
         about: what the store is; it never changes once written.
         made_with: what its maker noted besides.
+        columns: what is known of the columns of its parts, which is checked as they are read.
     """
 
-    def __init__(self, path: Path, kind: str, about: dict[str, Any], made_with: Any = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: str,
+        about: dict[str, Any],
+        made_with: Any = None,
+        columns: Mapping[str, Column] | None = None,
+    ) -> None:
         self.path, self.kind, self.about = path, kind, about
         self.made_with: dict[str, Any] = made_with if isinstance(made_with, dict) else {}
+        self.columns = columns or {}
+
+    def of(self, columns: Mapping[str, Column]) -> Store:
+        """The same store, of parts that must have such columns."""
+        return Store(self.path, self.kind, self.about, self.made_with, columns)
 
     @classmethod
     def open(cls, path: Path | str, kind: str | None = None) -> Store:
@@ -85,6 +100,7 @@ class Store:
             not isinstance(record.get("kind"), str)
             or not isinstance(about, dict)
             or not isinstance(about.get("parts", 0), int)
+            or not 0 <= about.get("parts", 0) <= _MOST_PARTS
         ):
             raise StillhouseError(f"{path}: _manifest/about.json must say kind and about, got other fields")
         if kind is not None and record["kind"] != kind:
@@ -201,7 +217,7 @@ class Store:
         try:
             # A buffer of Arrow's own: its threads may let go of it after Python has ended, and then one of Python's
             # would abort the process.
-            with pa.OSFile(str(self.path / part.file)) as file:
+            with pa.OSFile(os.fsencode(self.path / part.file)) as file:
                 data = file.read_buffer()
         except OSError as error:
             got = os.strerror(error.errno) if error.errno else "what is no file"
@@ -213,8 +229,14 @@ class Store:
                 f"{self.path / part.file}: must have checksum {part.checksum}, got another: the file was damaged or"
                 f" edited; {self._advice(part)}"
             )
-        wanted = list(columns) if columns is not None else None
-        return pq.read_table(pa.BufferReader(data), columns=wanted, use_threads=False, pre_buffer=False)
+        try:
+            return read_parquet(data, columns, self.columns)
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise StillhouseError(
+                f"{self.path / part.file}: must be Parquet with the columns of {article(self.kind)}: {reason}:"
+                f" {self._advice(part)}"
+            ) from None
 
     def verify(self) -> list[str]:
         """What is wrong with the store, a line each: parts gone, damaged or short, slots left open."""

@@ -90,9 +90,20 @@ class Task:
         >>> task = Task("pair", ("a", "b"), "same", classes=("0", "1"))
         >>> Task.from_json(task.to_json()) == task
         True
+
+        Raises:
+            StillhouseError: as the task itself.
+            TypeError, ValueError: other fields, names that are no texts, a class that comes twice.
         """
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-        return cls(**fields)
+        task = cls(**fields)
+        lists = (task.inputs, task.classes, task.categorical)
+        names = [*(each for names in lists for each in names), *([] if task.label is None else [task.label])]
+        if not all(isinstance(each, tuple) for each in lists) or not all(isinstance(each, str) for each in names):
+            raise TypeError("a task's columns and classes must be names")
+        if len(set(task.classes)) < len(task.classes):
+            raise ValueError(f"a task's classes must differ, got {', '.join(task.classes)}")
+        return task
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:

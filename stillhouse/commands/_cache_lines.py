@@ -115,7 +115,7 @@ def cache_lines(path: str, facts: Mapping[str, Any]) -> Iterator[str]:
     yield from _block("what the answers depend on", {name: about[name] for name in about if name not in _SAID})
     yield from _block("made with", made_with)
     if tried:
-        yield from ("", "  precisions tried", *(_visible(f"    {line}") for line in tried))
+        yield from ("", "  precisions tried", *(visible(f"    {line}") for line in tried))
 
 
 def ensemble_lines(path: str, facts: Mapping[str, Any]) -> Iterator[str]:
@@ -132,7 +132,7 @@ def ensemble_lines(path: str, facts: Mapping[str, Any]) -> Iterator[str]:
         lines.append((each["folder"], f"{100 * each['weight']:.1f} %", rows, each["teacher"]))
     name, weight, held, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
     for line in lines:
-        yield _visible(f"  {line[0]:<{name}}  {line[1]:>{weight}}  {line[2]:>{held}}  {line[3]}")
+        yield visible(f"  {line[0]:<{name}}  {line[1]:>{weight}}  {line[2]:>{held}}  {line[3]}")
 
 
 def _size(facts: Mapping[str, Any]) -> str:
@@ -153,10 +153,10 @@ def _aligned(values: Mapping[str, str | None]) -> Iterator[str]:
     width = max(map(len, values), default=0)
     for name, value in values.items():
         if value is not None:
-            yield _visible(f"  {name:<{width}}  {value}")
+            yield visible(f"  {name:<{width}}  {value}")
 
 
-def _visible(line: str) -> str:
+def visible(line: str) -> str:
     """A line that cannot command the terminal, whatever names it has in it."""
     return "".join(each if each.isprintable() else " " for each in line).rstrip()
 

@@ -29,9 +29,9 @@ def source_options(command: Command) -> Command:
     return command
 
 
-def read_source(path: str, quote: bool | None, no_header: bool, encoding: str) -> Source:
-    """The source that the options describe."""
-    return Source(Path(path), quote, not no_header, encoding)
+def read_source(path: str, quote: bool | None, no_header: bool, encoding: str, split: str | None = None) -> Source:
+    """The source that the options describe; ``split`` is that of a data set whose name ends in none."""
+    return Source(Path(path), quote, not no_header, encoding, split)
 
 
 def out_options(what: str) -> Callable[[Command], Command]:

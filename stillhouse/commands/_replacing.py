@@ -13,8 +13,8 @@ from transferset.errors import OccupiedError
 from transferset.files import file_lock, writing
 
 Result = TypeVar("Result")
-#: What there is in ``OUT.force``.
-_OWN = {"_force", "old", "new", "dropped"}
+#: What there is in ``OUT.force``; a teacher in the making stands beside its place.
+_OWN = {"_force", "old", "new", "new.unfinished", "dropped"}
 #: What models had to offer is kept by content, and may have taken hours: the new work may use it.
 _CANDIDATES = "_candidates"
 #: Any of these is worth going on from: a part, a checkpoint, what is trained on, a model.
@@ -90,7 +90,7 @@ def _finished(path: Path, new: Path, work: Callable[[str], Result]) -> Result:
     except BaseException:
         if path.is_dir():
             _hand_over(new, path)
-        if not any(next(new.rglob(name), None) for name in _COMMITTED):
+        if not any(next(new.parent.rglob(name), None) for name in _COMMITTED):
             shutil.rmtree(new.parent)
         raise
 

@@ -11,6 +11,7 @@ from augment import PAIRS, RETRIES, Recipe, augment_file, default_recipe, load_r
 from augment.summary import drawn
 from transferset import Source, StillhouseError, Store, Task
 from transferset.cores import cores
+from transferset.glue import glue_task
 from transferset.parameters import discover
 
 from ._options import (
@@ -61,16 +62,19 @@ _AUGMENTERS = discover("augment", "fit")
 def command(source: str, out: str, force: bool, **options: Any) -> None:
     """Make a transfer set: SOURCE and augmented copies of its rows.
 
-    SOURCE is a csv, tsv, jsonl, txt or Parquet file, or a directory of Parquet files.
+    SOURCE is a csv, tsv, jsonl, txt or Parquet file, a directory of Parquet files, or a data set of Hugging Face: a
+    name of the hub, a folder of files, or one that was saved to disk. NAME:SPLIT is one of its splits, by default
+    train. The columns of GLUE's tasks are known.
 
     \b
     Examples:
       stillhouse augment data/reviews.tsv --text text --label label --pos-tagger classes --out T
       stillhouse augment pairs.tsv --text a --text-pair b --recipe tinybert --mlm-model DIR --vectors-source DIR --out P
       stillhouse augment table.csv --features all --label class --copies 10 --out F
+      stillhouse augment glue/mrpc --out M
     """
     reading = {name: options.pop(name) for name in ("quote", "no_header", "encoding")}
-    data = read_source(source, **reading)
+    data = read_source(source, **reading, split="train")
     task = _task(data, options)
 
     def work(place: str) -> Store:
@@ -109,6 +113,10 @@ def _task(source: Source, options: dict[str, Any]) -> Task:
         every = [name for name in source.columns() if name != label]
         inputs = tuple(every) if features == "all" else _split(features)
         return Task("features", inputs, label, options["target"], names, categorical)
+    known = glue_task(source.path, source.columns()) if text is None and pair is None and features is None else None
+    if known is not None and not categorical:
+        target = known.target if label in (None, known.label) else options["target"]
+        return replace(known, label=label or known.label, target=target, classes=names)
     if text is None and source.format == ".txt":
         text = "text"
     if text is None or features is not None or categorical:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from augment import summarize
-from transferset import Ensemble, LogitCache, Store, TransferSet
+from augment.summary import Summary
+from transferset import Ensemble, LogitCache, StillhouseError, Store, TransferSet
 from transferset.ensemble import KIND as ENSEMBLE
 from transferset.logit_cache import KIND as LOGIT_CACHE
 from transferset.transfer_set import KIND as TRANSFER_SET
 
-from ._cache_lines import cache_facts, cache_lines, ensemble_facts, ensemble_lines
+from ._cache_lines import cache_facts, cache_lines, ensemble_facts, ensemble_lines, visible
 from ._examples import changed_cells, examples, marked_text
 from ._summary_lines import summary_lines, task_line
 from ._sweep_lines import sweep_lines
@@ -49,26 +51,48 @@ def command(directory: str, number: int, as_json: bool) -> None:
         _show_sweep(directory, as_json)
         return
     store = Store.open(directory)
+    with _as_written(store):
+        lines = list(_store_lines(store, number, as_json))
+    click.echo("\n".join(lines))
+
+
+@contextlib.contextmanager
+def _as_written(store: Store) -> Iterator[None]:
+    """All that is said is looked up in records, and is there and of its type unless somebody edited them."""
+    try:
+        yield
+    except StillhouseError:
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise StillhouseError(
+            f"{store.path}: _manifest must say what stillhouse wrote there, got what does not fit"
+            f" ({type(error).__name__}: {error}): run `stillhouse verify` on it"
+        ) from None
+
+
+def _store_lines(store: Store, number: int, as_json: bool) -> Iterator[str]:
     if store.kind == TRANSFER_SET:
-        _show_transfer_set(TransferSet(store), number, as_json)
+        transfer = TransferSet(store)
+        found = summarize(transfer, progress=True)
+        yield from [json.dumps(asdict(found))] if as_json else _transfer_set_lines(transfer, found, number)
     elif store.kind == LOGIT_CACHE:
         cache = cache_facts(LogitCache(store))
-        click.echo(json.dumps(cache) if as_json else "\n".join(cache_lines(directory, cache)))
+        yield from [json.dumps(cache)] if as_json else cache_lines(str(store.path), cache)
     elif store.kind == ENSEMBLE:
         ensemble = ensemble_facts(Ensemble(store))
-        click.echo(json.dumps(ensemble) if as_json else "\n".join(ensemble_lines(directory, ensemble)))
+        yield from [json.dumps(ensemble)] if as_json else ensemble_lines(str(store.path), ensemble)
     else:
-        _show_store(store, as_json)
+        yield from _other_lines(store, as_json)
 
 
-def _show_store(store: Store, as_json: bool) -> None:
+def _other_lines(store: Store, as_json: bool) -> Iterator[str]:
     rows, parts = store.rows(), len(store.parts())
     if as_json:
-        click.echo(json.dumps({"kind": store.kind, "rows": rows, "parts": parts, "about": store.about}))
+        yield json.dumps({"kind": store.kind, "rows": rows, "parts": parts, "about": store.about})
         return
-    click.echo(f"{store.path}: {store.kind}, {rows:,} rows in {parts} parts")
-    _lines(store.about)
-    _say_missing(store)
+    yield visible(f"{store.path}: {store.kind}, {rows:,} rows in {parts} parts")
+    yield from _named(store.about)
+    yield from _missing(store)
 
 
 def _show_student(directory: str, as_json: bool) -> None:
@@ -83,7 +107,7 @@ def _show_student(directory: str, as_json: bool) -> None:
         return
     every, others = counts.values()
     click.echo(f"{directory}: {name}, {every:,} parameters, {others:,} without the word vectors")
-    _lines(about)
+    click.echo("\n".join(_named(about)))
 
 
 def _show_sweep(directory: str, as_json: bool) -> None:
@@ -92,34 +116,30 @@ def _show_sweep(directory: str, as_json: bool) -> None:
     click.echo(json.dumps({"kind": "sweep", "students": rows}) if as_json else "\n".join(lines))
 
 
-def _lines(values: Any) -> None:
+def _named(values: Mapping[str, Any]) -> Iterator[str]:
     for name, value in values.items():
-        click.echo(f"  {name}: {json.dumps(value)}")
+        yield visible(f"  {name}: {json.dumps(value)}")
 
 
-def _say_missing(store: Store) -> None:
+def _missing(store: Store) -> Iterator[str]:
     missing = store.missing_slots()
     if missing:
-        click.echo(f"  unfinished: {len(missing)} of {store.about['parts']} parts are missing")
+        yield f"  unfinished: {len(missing)} of {store.about['parts']} parts are missing"
 
 
-def _show_transfer_set(transfer: TransferSet, number: int, as_json: bool) -> None:
-    found = summarize(transfer, progress=True)
-    if as_json:
-        click.echo(json.dumps(asdict(found)))
-        return
+def _transfer_set_lines(transfer: TransferSet, found: Summary, number: int) -> Iterator[str]:
     rules = list(found.rules)
     is_terminal = sys.stdout.isatty()
     colours = {rule: _COLOURS[n % len(_COLOURS)] for n, rule in enumerate(rules)} if is_terminal else {}
-    click.echo(f"{transfer.store.path}: {found.rows:,} rows in {found.parts} parts")
-    _say_missing(transfer.store)
+    yield f"{transfer.store.path}: {found.rows:,} rows in {found.parts} parts"
+    yield from _missing(transfer.store)
     source = transfer.store.about["source"]
-    click.echo(f"  {task_line(transfer.task)}")
-    click.echo(f"  source: {source['rows']:,} rows, fingerprint {source['fingerprint']}")
+    yield visible(f"  {task_line(transfer.task)}")
+    yield visible(f"  source: {source['rows']:,} rows, fingerprint {source['fingerprint']}")
     for lines in (*summary_lines(found, colours), _made_with(transfer.store.about)):
-        click.echo("\n" + "\n".join(lines))
+        yield from ("", *lines)
     for rows in examples(transfer, number):
-        click.echo("\n" + "\n".join(_example(transfer, rows, colours)))
+        yield from ("", *_example(transfer, rows, colours))
 
 
 def _made_with(about: Mapping[str, Any]) -> list[str]:
